@@ -1,0 +1,84 @@
+/**
+ * Packs the product into one file, `submission/trm.mjs`; with `--tests` the tests too, into `.build/test`.
+ * The native binding of the TensorFlow engine is the only file that stays outside.
+ */
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import asc from "assemblyscript/asc";
+import * as esbuild from "esbuild";
+
+const root = dirname(fileURLToPath(import.meta.url));
+process.chdir(root);
+
+/** Packages that are CommonJS inside an ESM bundle need `require`; tfjs-node calls a function that Node 23 dropped. */
+const banner = [
+  "import{createRequire as __createRequire}from'node:module';",
+  "import{fileURLToPath as __fileURLToPath}from'node:url';",
+  "import{dirname as __dirnameOf}from'node:path';",
+  "const require=__createRequire(import.meta.url);",
+  "const __filename=__fileURLToPath(import.meta.url);",
+  "const __dirname=__dirnameOf(__filename);",
+  "{const u=require('node:util');u.isNullOrUndefined??=(v=>v==null);u.isArray??=Array.isArray}",
+].join("");
+
+/** tfjs-node's backend imports the umbrella package; its core is all it uses, and the bundle must hold one copy of that. */
+const tfjsCoreOnly = {
+  name: "tfjs-core-only",
+  setup(build) {
+    build.onResolve({ filter: /^@tensorflow\/tfjs$/ }, (args) =>
+      build.resolve("@tensorflow/tfjs-core", { resolveDir: root, kind: args.kind }),
+    );
+  },
+};
+
+/** The wasm engine's own kernels (AssemblyScript, `src/backend/kernels/`), compiled to a module that shares the backend's memory. */
+async function compileKernels() {
+  const out = ".build/kernels.wasm";
+  mkdirSync(dirname(out), { recursive: true });
+  const options = "-O3 --noAssert --runtime stub --importMemory --initialMemory 1 --enable simd --enable relaxed-simd".split(" ");
+  const { error, stderr } = await asc.main(["src/backend/kernels/index.ts", "--outFile", out, ...options]);
+  if (error) throw new Error(`AssemblyScript: ${error.message}\n${stderr.toString()}`);
+  return statSync(out).size;
+}
+
+function filesUnder(folder, suffix) {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() ? filesUnder(join(folder, entry.name), suffix) : entry.name.endsWith(suffix) ? [join(folder, entry.name)] : [],
+  );
+}
+
+async function bundle(entryPoints, extra) {
+  const result = await esbuild.build({
+    entryPoints,
+    bundle: true,
+    platform: "node",
+    target: "node20",
+    format: "esm",
+    banner: { js: banner },
+    loader: { ".wasm": "binary" },
+    ignoreAnnotations: true, // else tfjs's imports for their side effects are dropped
+    plugins: [tfjsCoreOnly],
+    metafile: true,
+    logLevel: "warning",
+    legalComments: "linked",
+    ...extra,
+  });
+  if (result.warnings.length > 0) throw new Error(`esbuild gave ${result.warnings.length} warnings; each can mean a missing backend`);
+  return result;
+}
+
+const kernelBytes = await compileKernels();
+const main = await bundle(["src/main.ts"], { outfile: "submission/trm.mjs", minify: true, keepNames: true });
+const bytes = main.metafile.outputs["submission/trm.mjs"].bytes;
+console.error(`submission/trm.mjs ${(bytes / 2 ** 20).toFixed(2)} MiB (own wasm kernels ${kernelBytes} bytes)`);
+
+if (process.argv.includes("--tests")) {
+  rmSync(".build/test", { recursive: true, force: true });
+  const tests = filesUnder("test", ".test.ts");
+  await bundle(tests, { outdir: ".build/test", outbase: "test", outExtension: { ".js": ".mjs" }, splitting: true, sourcemap: "inline", legalComments: "none" });
+  console.error(`${tests.length} test files in ${relative(root, ".build/test")}`);
+}
+if (process.argv.includes("--report") || existsSync(".build/report")) {
+  writeFileSync(".build/size.txt", await esbuild.analyzeMetafile(main.metafile));
+}
