@@ -1,4 +1,5 @@
 /** What one step of the model sees. */
+import { IGNORE_LABEL, PAD } from "./vocabulary.ts";
 
 /** One pair on a canvas, with the row of the puzzle embedding that stands for its variant. */
 export interface Example {
@@ -32,4 +33,9 @@ export function batchOf(examples: readonly Example[]): Batch {
     labels.set(example.labels, r * tokens);
   });
   return { size: examples.length, tokens, inputs, labels, puzzleIds: Int32Array.from(examples, (e) => e.puzzleId) };
+}
+
+/** An example that asks for nothing, with the blank puzzle embedding: fills up a batch that is too short, as in TRM puzzle_dataset.py. */
+export function paddingExample(tokens: number): Example {
+  return { inputs: new Int32Array(tokens).fill(PAD), labels: new Int32Array(tokens).fill(IGNORE_LABEL), puzzleId: 0 };
 }
