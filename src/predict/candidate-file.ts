@@ -1,0 +1,135 @@
+/** `candidates.json`: the ranked answers of a run, between predicting and voting with others. Also reads submissions as such. */
+
+import { readTextFile } from "../arc/challenges-file.ts";
+import { gridToRows } from "../arc/grid.ts";
+import { checkGrid, kindOf, quoted, shortened } from "../arc/grid-json.ts";
+import { fileMembers, type JsonMember, objectMembers } from "../arc/json-scan.ts";
+import { InputError } from "../errors.ts";
+import { writeFileAtomically } from "../files/atomic.ts";
+import { mergeRanked } from "../vote/merge.ts";
+import type { RankedAnswer, RankedAnswers } from "../vote/rank.ts";
+
+/** The form this program writes. */
+const VERSION = 1;
+
+/** Answers kept per test input. */
+export const BEST_KEPT = 10;
+
+/**
+ * The text of a candidate file: `{version, tasks: {id: [per test input [{grid, votes, meanQ}]]}}`, one task a line, ids in the Map's order.
+ *
+ * @param best how many answers of each list are kept
+ */
+export function formatCandidates(answers: RankedAnswers, best = BEST_KEPT): string {
+  const tasks = [...answers].map(([id, tests]) => {
+    const lists = tests.map((list) => list.slice(0, best).map(({ grid, votes, meanQ }) => ({ grid: gridToRows(grid), votes, meanQ })));
+    return `${JSON.stringify(id)}: ${JSON.stringify(lists)}`;
+  });
+  return `{"version": ${VERSION}, "tasks": {${tasks.join(",\n")}}}\n`;
+}
+
+/** Writes a candidate file atomically. */
+export function writeCandidates(path: string, answers: RankedAnswers, best = BEST_KEPT): void {
+  writeFileAtomically(path, formatCandidates(answers, best));
+}
+
+/** The answers in a candidate file or a submission. @throws UserError where it can't be read, InputError that lists everything wrong with it */
+export function readAnswers(path: string): Map<string, RankedAnswer[][]> {
+  return parseAnswers(readTextFile(path), path);
+}
+
+/**
+ * The answers in the text of a candidate file or of a submission. Of a submission's n attempts the first has n votes, the last 1,
+ * each with the neutral meanQ of 0.5; equal attempts add up.
+ *
+ * @throws InputError that lists everything wrong
+ */
+export function parseAnswers(text: string, where: string): Map<string, RankedAnswer[][]> {
+  const members = fileMembers(text, where, "answers");
+  const problems: string[] = [];
+  const version = members.find(({ key }) => key === "version");
+  const isSubmission = !version || text[version.start] === "[";
+  const answers = isSubmission ? parseTasks(text, members, attemptsOf, problems) : parseCandidates(text, members, version, problems);
+  if (problems.length > 0) throw new InputError(where, shortened(problems));
+  return answers;
+}
+
+type ReadList = (value: unknown, spot: string, problems: string[]) => RankedAnswer[];
+
+function parseCandidates(
+  text: string,
+  members: readonly JsonMember[],
+  version: JsonMember,
+  problems: string[],
+): Map<string, RankedAnswer[][]> {
+  const given = text.slice(version.start, Math.min(version.end, version.start + 20));
+  if (given !== String(VERSION)) problems.push(`has version ${given}; this program reads version ${VERSION} of candidate files`);
+  const tasks = members.filter(({ key }) => key === "tasks");
+  if (tasks.length > 1) problems.push("has the key tasks more than once");
+  const other = members.find(({ key }) => key !== "version" && key !== "tasks");
+  if (other) problems.push(`has the key ${quoted(other.key)} besides version and tasks`);
+  const start = tasks[0]?.start;
+  if (start === undefined || text[start] !== "{") problems.push("has no object tasks");
+  return problems.length > 0 ? new Map() : parseTasks(text, objectMembers(text, start!), candidatesOf, problems);
+}
+
+function parseTasks(text: string, members: readonly JsonMember[], readList: ReadList, problems: string[]): Map<string, RankedAnswer[][]> {
+  const answers = new Map<string, RankedAnswer[][]>();
+  for (const { key: id, start, end } of members) {
+    const spot = `task ${quoted(id)}`;
+    const value: unknown = JSON.parse(text.slice(start, end));
+    if (answers.has(id)) problems.push(`${spot} stands twice`);
+    if (!Array.isArray(value)) problems.push(`${spot} is ${kindOf(value)}, not a list with one entry per test input`);
+    else
+      answers.set(
+        id,
+        value.map((list, i) => readList(list, `${spot}, test ${i}`, problems)),
+      );
+  }
+  return answers;
+}
+
+function candidatesOf(value: unknown, spot: string, problems: string[]): RankedAnswer[] {
+  if (!Array.isArray(value)) {
+    problems.push(`${spot} is ${kindOf(value)}, not a list of candidates`);
+    return [];
+  }
+  return value.flatMap((candidate: unknown, i) => {
+    const at = `${spot}, candidate ${i}`;
+    if (typeof candidate !== "object" || candidate === null || Array.isArray(candidate)) {
+      problems.push(`${at} is ${kindOf(candidate)}, not an object with grid, votes and meanQ`);
+      return [];
+    }
+    const { grid, votes, meanQ } = candidate as { grid?: unknown; votes?: unknown; meanQ?: unknown };
+    const checked = checkGrid(grid, `${at}, grid`, problems, "empty allowed");
+    const goodVotes = isNumber(votes) && votes > 0;
+    const goodQ = isNumber(meanQ) && meanQ >= 0 && meanQ <= 1;
+    if (!goodVotes) problems.push(`${at}, votes is ${shown(votes)}; expected a number above 0`);
+    if (!goodQ) problems.push(`${at}, meanQ is ${shown(meanQ)}; expected a number 0 to 1`);
+    return checked && goodVotes && goodQ ? [{ grid: checked, votes, meanQ }] : [];
+  });
+}
+
+function attemptsOf(value: unknown, spot: string, problems: string[]): RankedAnswer[] {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    problems.push(`${spot} is ${kindOf(value)}, not an object with attempt_1 and attempt_2`);
+    return [];
+  }
+  const given = new Map<string, unknown>(Object.entries(value));
+  const strange = [...given.keys()].find((name) => !/^attempt_[1-9]\d*$/.test(name));
+  if (strange !== undefined) problems.push(`${spot} has ${quoted(strange)}, which is no attempt`);
+  const count = Math.max(1, given.size - (strange === undefined ? 0 : 1));
+  const lists = Array.from({ length: Math.min(count, 1000) }, (_, i) => {
+    const grid = checkGrid(given.get(`attempt_${i + 1}`), `${spot}, attempt_${i + 1}`, problems, "empty allowed");
+    return { weight: 1, answers: grid ? [{ grid, votes: count - i, meanQ: 0.5 }] : [] };
+  });
+  return mergeRanked(lists);
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+function shown(value: unknown): string {
+  return typeof value === "number" ? String(value) : value === undefined ? "missing" : kindOf(value);
+}
