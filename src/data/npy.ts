@@ -50,7 +50,8 @@ export function parseNpy(bytes: Uint8Array, name: string): NpyArray {
   const shape = Array.from(shapeText.matchAll(/\d+/g), ([digits]) => Number(digits));
   const size = elements(shape) * KINDS[descr].bytes;
   if (bytes.length - end !== size) throw wrong(`${bytes.length - end} bytes of numbers, shape (${shapeText}) needs ${size}`);
-  return { shape, data: KINDS[descr].make(bytes.slice(end).buffer) };
+  // a copy made by hand: `slice` of a Buffer would be a view of memory that others use
+  return { shape, data: KINDS[descr].make(new Uint8Array(bytes.subarray(end)).buffer) };
 }
 
 function isKind(descr: string): descr is keyof typeof KINDS {
