@@ -33,6 +33,9 @@ export interface Challenges {
 /** More test inputs than this in one task are nonsense; ARC has at most four. */
 export const MAX_TEST_INPUTS = 1000;
 
+/** A task's text may have this many characters; one of ten 30 x 30 pairs has 40 000. */
+const MAX_TASK_CHARS = 4_000_000;
+
 /** How many test inputs a task has, good or bad. */
 export function testInputsOf(entry: Entry): number {
   return "test" in entry ? entry.test.length : entry.testInputs;
@@ -94,6 +97,9 @@ export interface ParsedTask {
 
 /** A task from the text of its JSON value. The text must be JSON (`json-scan.ts` has seen to that). */
 export function parseTask(id: string, text: string): ParsedTask {
+  if (text.length > MAX_TASK_CHARS) {
+    return { entry: { id, testInputs: 1, problems: [`has ${text.length} characters; at most ${MAX_TASK_CHARS} are read`] }, outputs: [] };
+  }
   const value: unknown = JSON.parse(text);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return { entry: { id, testInputs: 1, problems: [`is ${kindOf(value)}, not an object with train and test`] }, outputs: [] };

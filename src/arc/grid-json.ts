@@ -38,7 +38,9 @@ function checkRows(rows: readonly unknown[], spot: string, problems: string[]): 
   const ragged = lists.findIndex((row) => row.length !== cols);
   if (ragged !== -1) {
     const above = ragged === 1 ? "row 0 has" : `rows 0-${ragged - 1} have`;
-    problems.push(`${spot} row ${ragged} has ${lists[ragged]!.length} cells, ${above} ${cols}; every row of a grid must be equally long`);
+    problems.push(
+      `${spot} row ${ragged} has ${lists[ragged]!.length} ${lists[ragged]!.length === 1 ? "cell" : "cells"}, ${above} ${cols}; every row of a grid must be equally long`,
+    );
   }
   const wrong = lists.flatMap((row, r) => row.slice(0, MAX_GRID_SIDE).flatMap((cell, c) => (isColor(cell) ? [] : [{ r, c, cell }])));
   const first = wrong[0];
@@ -60,7 +62,7 @@ export function kindOf(value: unknown): string {
 
 function shown(value: unknown): string {
   if (typeof value === "number") return String(value);
-  return typeof value === "string" ? quoted(value) : kindOf(value);
+  return typeof value === "string" ? JSON.stringify(value.slice(0, 20)) : kindOf(value);
 }
 
 /** A task id or other text from a file, made fit for a one-line message. */

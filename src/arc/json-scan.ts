@@ -11,6 +11,9 @@ export interface JsonMember {
 /** Deeper nesting than any file of ours has is refused, so that nonsense costs neither time nor memory. */
 const MAX_DEPTH = 64;
 
+/** More members than any file of ours has: refused for the same reason. */
+const MAX_MEMBERS = 100_000;
+
 /** Where a text stops being JSON. */
 export class JsonSyntaxError extends Error {
   override readonly name = "JsonSyntaxError";
@@ -21,6 +24,9 @@ export class JsonSyntaxError extends Error {
     super(`${expected} at offset ${offset}`);
   }
 }
+
+/** Where a text goes beyond what is read here, JSON or not. */
+class JsonLimitError extends JsonSyntaxError {}
 
 /**
  * The members of the object that is a whole file, in file order.
@@ -47,7 +53,9 @@ export function fileMembers(text: string, where: string, what: string): JsonMemb
   } catch (error) {
     if (!(error instanceof JsonSyntaxError)) throw error;
     const found = error.offset >= text.length ? "the file ends" : `found ${excerpt(text, error.offset)}`;
-    throw new InputError(where, [`is not JSON: ${lineAndColumn(text, error.offset)}: expected ${error.expected}, ${found}`]);
+    throw new InputError(where, [
+      `${error instanceof JsonLimitError ? "is too large" : "is not JSON"}: ${lineAndColumn(text, error.offset)}: expected ${error.expected}, ${found}`,
+    ]);
   }
 }
 
@@ -82,6 +90,7 @@ function scanObject(text: string, start: number, depth: number): { members: Json
     const valueStart = skipSpace(text, skipColon(text, keyEnd));
     const end = skipValue(text, valueStart, depth);
     members.push({ key, start: valueStart, end });
+    if (members.length > MAX_MEMBERS) throw new JsonLimitError(i, `at most ${MAX_MEMBERS} members in an object`);
     i = skipSpace(text, end);
     if (text[i] === "}") return { members, end: i + 1 };
     if (text[i] !== ",") throw new JsonSyntaxError(i, "a comma or }");
@@ -102,7 +111,7 @@ function skipValue(text: string, start: number, depth: number): number {
       if (text.charCodeAt(inside) === c + 2) i = inside + 1;
       else {
         open.push(kind);
-        if (open.length + depth > MAX_DEPTH) throw new JsonSyntaxError(i, `at most ${MAX_DEPTH} levels of nesting`);
+        if (open.length + depth > MAX_DEPTH) throw new JsonLimitError(i, `at most ${MAX_DEPTH} levels of nesting`);
         i = kind === "object" ? skipKey(text, inside) : inside;
         closed = false;
       }

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+
+const folder = mkdtempSync(join(tmpdir(), "trm-cli-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function put(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+function trm(...args: string[]): { status: number | null; stdout: string; stderr: string; last: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["submission/trm.mjs", ...args], { encoding: "utf8", timeout: 60_000 });
+  return { status, stdout, stderr, last: stdout.trimEnd().split("\n").at(-1) ?? "" };
+}
+
+const attempts = (first: number, second: number): string => `{"attempt_1": [[${first}]], "attempt_2": [[${second}]]}`;
+const task = (tests: number): string =>
+  `{"train": [{"input": [[1]], "output": [[2]]}], "test": [${new Array(tests).fill('{"input": [[3]]}')}]}`;
+const challenges = put("challenges.json", `{"b": ${task(2)}, "7": ${task(1)}}`);
+const solutions = put("solutions.json", '{"b": [[[1]], [[2]]], "7": [[[3]]]}');
+const good = put("good.json", `{"b": [${attempts(1, 9)}, ${attempts(9, 2)}], "7": [${attempts(8, 9)}]}`);
+
+test("score prints a table, or one JSON object with --json", () => {
+  const table = trm("score", good, "--solutions", solutions);
+  assert.equal(table.status, 0, table.stderr);
+  assert.match(table.stdout, /pass@2 +66\.67 % +50\.00 %/);
+  const { status, last } = trm("score", good, "--solutions", solutions, "--challenges", challenges, "--json");
+  assert.equal(status, 0);
+  assert.deepEqual(JSON.parse(last), {
+    "pass@1": 1 / 3,
+    "pass@1PerTask": 1 / 4,
+    "pass@2": 2 / 3,
+    "pass@2PerTask": 1 / 2,
+    tasks: 2,
+    testInputs: 3,
+    tasksSolved: 1,
+    unanswered: 0,
+  });
+});
+
+test("score ends with status 1 and one message where the files don't fit or are not there", () => {
+  const other = put("other.json", `{"x": [${attempts(1, 2)}]}`);
+  const foreign = trm("score", other, "--solutions", solutions);
+  assert.equal(foreign.status, 1);
+  assert.match(foreign.stderr, /answers no task of .*solutions\.json; are these files of the same set\?/);
+  assert.doesNotMatch(foreign.stderr, /\n\s+at /);
+  assert.match(trm("score", join(folder, "none.json"), "--solutions", solutions).stderr, /none\.json: does not exist; check the path/);
+});
+
+test("validate accepts a good submission and lists everything wrong with a bad one", () => {
+  const fine = trm("validate", good, "--challenges", challenges);
+  assert.equal(fine.status, 0, fine.stderr);
+  assert.match(fine.stdout, /valid, 2 tasks, 3 test inputs/);
+  const bad = put("bad.json", `{"b": [{"attempt_1": [[10]], "attempt_2": [[1]]}], "x": []}`);
+  const { status, stderr, last } = trm("validate", bad, "--challenges", challenges, "--json");
+  assert.equal(status, 1);
+  const problems = [
+    "task b has 1 entry for 2 test inputs",
+    "task b, test 0, attempt_1 row 0, column 0 is 10; a cell is a whole number 0 to 9",
+    "task x is not among the challenges",
+    "task 7 has no answer",
+  ];
+  for (const problem of problems) assert.ok(stderr.includes(problem), `${problem} is not in ${stderr}`);
+  assert.deepEqual(JSON.parse(last), { valid: false, problems, tasks: 2, testInputs: 3 });
+});
+
+test("merge joins candidates and submissions by weight, in the challenges' order, and fills what is missing", () => {
+  const candidates = put(
+    "candidates.json",
+    '{"version": 1, "tasks": {"b": [[{"grid": [[4]], "votes": 2, "meanQ": 0.5}, {"grid": [[1]], "votes": 1, "meanQ": 0.9}], []]}}',
+  );
+  const part = put("part.json", `{"b": [${attempts(1, 5)}, ${attempts(6, 2)}]}`);
+  const out = join(folder, "merged.json");
+  const joined = join(folder, "merged-candidates.json");
+  const { status, last, stderr } = trm(
+    "merge",
+    candidates,
+    part,
+    "--weights",
+    "3,1",
+    "--out",
+    out,
+    "--candidates",
+    joined,
+    "--challenges",
+    challenges,
+    "--json",
+  );
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(JSON.parse(last), { submission: out, candidates: joined, tasks: 2, testInputs: 3, fallbackInputs: 1 });
+  assert.equal(readFileSync(out, "utf8"), `{"b": [${attempts(4, 1)}, ${attempts(6, 2)}],\n"7": [${attempts(3, 2)}]}\n`);
+  assert.deepEqual(JSON.parse(readFileSync(joined, "utf8")).tasks.b[0][0], { grid: [[4]], votes: 6, meanQ: 0.5 });
+  assert.equal(trm("validate", out, "--challenges", challenges).status, 0);
+});
+
+test("merge refuses weights that don't fit the files, and writes nothing", () => {
+  const out = join(folder, "never.json");
+  const { status, stderr } = trm("merge", good, "--weights", "1,2", "--out", out);
+  assert.equal(status, 1);
+  assert.match(stderr, /--weights 1,2: has 2 numbers for 1 files/);
+  assert.throws(() => readFileSync(out), { code: "ENOENT" });
+});
