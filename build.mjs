@@ -22,13 +22,18 @@ const banner = [
   "{const u=require('node:util');u.isNullOrUndefined??=(v=>v==null);u.isArray??=Array.isArray}",
 ].join("");
 
-/** tfjs-node's backend imports the umbrella package; its core is all it uses, and the bundle must hold one copy of that. */
-const tfjsCoreOnly = {
-  name: "tfjs-core-only",
+/**
+ * One copy of tfjs's core, from its modules, for everyone: tfjs-node's backend asks for the umbrella package, the wasm
+ * backend for a packed core, and our gradients come from single files. Two copies would each have an engine of their own.
+ */
+const oneTfjsCore = {
+  name: "one-tfjs-core",
   setup(build) {
-    build.onResolve({ filter: /^@tensorflow\/tfjs$/ }, (args) =>
-      build.resolve("@tensorflow/tfjs-core", { resolveDir: root, kind: args.kind }),
-    );
+    const core = join(root, "node_modules/@tensorflow/tfjs-core/dist/index.js");
+    const wasm = join(root, "node_modules/@tensorflow/tfjs-backend-wasm/dist/index.js");
+    build.onResolve({ filter: /^@tensorflow\/tfjs-core$/ }, () => ({ path: core }));
+    build.onResolve({ filter: /^@tensorflow\/tfjs$/ }, () => ({ path: join(root, "src/backend/tfjs-for-es5.ts") }));
+    build.onResolve({ filter: /^@tensorflow\/tfjs-backend-wasm$/ }, () => ({ path: wasm }));
   },
 };
 
@@ -36,7 +41,7 @@ const tfjsCoreOnly = {
 async function compileKernels() {
   const out = ".build/kernels.wasm";
   mkdirSync(dirname(out), { recursive: true });
-  const options = "-O3 --noAssert --runtime stub --importMemory --initialMemory 1 --enable simd --enable relaxed-simd".split(" ");
+  const options = "-O3 --noAssert --runtime stub --importMemory --initialMemory 1 --enable simd".split(" ");
   const { error, stderr } = await asc.main(["src/backend/kernels/index.ts", "--outFile", out, ...options]);
   if (error) throw new Error(`AssemblyScript: ${error.message}\n${stderr.toString()}`);
   return statSync(out).size;
@@ -58,7 +63,7 @@ async function bundle(entryPoints, extra) {
     banner: { js: banner },
     loader: { ".wasm": "binary" },
     ignoreAnnotations: true, // else tfjs's imports for their side effects are dropped
-    plugins: [tfjsCoreOnly],
+    plugins: [oneTfjsCore],
     metafile: true,
     logLevel: "warning",
     legalComments: "linked",
@@ -76,7 +81,14 @@ console.error(`submission/trm.mjs ${(bytes / 2 ** 20).toFixed(2)} MiB (own wasm 
 if (process.argv.includes("--tests")) {
   rmSync(".build/test", { recursive: true, force: true });
   const tests = filesUnder("test", ".test.ts");
-  await bundle(tests, { outdir: ".build/test", outbase: "test", outExtension: { ".js": ".mjs" }, splitting: true, sourcemap: "inline", legalComments: "none" });
+  await bundle(tests, {
+    outdir: ".build/test",
+    outbase: "test",
+    outExtension: { ".js": ".mjs" },
+    splitting: true,
+    sourcemap: "inline",
+    legalComments: "none",
+  });
   console.error(`${tests.length} test files in ${relative(root, ".build/test")}`);
 }
 if (process.argv.includes("--report") || existsSync(".build/report")) {

@@ -1,0 +1,47 @@
+/** The TensorFlow engine: tfjs-node-gpu's own binding and backend on a TensorFlow library found elsewhere. */
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import * as tf from "@tensorflow/tfjs-core";
+import { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
+import "@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js";
+import { messageOf, UserError } from "../errors.ts";
+
+/** The native addon, the one file that the bundle needs beside itself for this engine. */
+export const BINDING_FILE = "tfjs_binding.node";
+
+/** Where the addon may lie: beside the bundle, or in the folder that `npm run tensorflow` fills. */
+export function findBinding(): string | undefined {
+  const beside = dirname(fileURLToPath(import.meta.url));
+  return [
+    join(beside, BINDING_FILE),
+    join(beside, "..", ".tensorflow", BINDING_FILE),
+    join(process.cwd(), ".tensorflow", BINDING_FILE),
+  ].find((path) => existsSync(path));
+}
+
+/**
+ * Loads the addon into this process and registers the backend `tensorflow`.
+ *
+ * The process must have been started with the library's folder in LD_LIBRARY_PATH (the parent of the workers does that).
+ *
+ * @returns a sentence for the log
+ * @throws UserError where the addon or its library is missing
+ */
+export function loadTensorFlow(_options: { tfLib?: string | undefined; threads?: number | undefined }): string {
+  const path = findBinding();
+  if (!path) throw new UserError(`no ${BINDING_FILE} for --engine tensorflow; run \`npm run tensorflow\` or pass --engine wasm`);
+  const addon: { exports: Record<string, unknown> } = { exports: {} };
+  try {
+    process.dlopen(addon, path);
+  } catch (error) {
+    throw new UserError(`${path} cannot be loaded: ${messageOf(error)}; run \`npm run tensorflow\` again or pass --engine wasm`, {
+      cause: error,
+    });
+  }
+  const binding = addon.exports as { TF_Version?: string };
+  if (!tf.findBackend("tensorflow")) {
+    tf.registerBackend("tensorflow", () => new NodeJSKernelBackend(addon.exports as never, "tensorflow") as unknown as tf.KernelBackend, 3);
+  }
+  return `TensorFlow ${binding.TF_Version ?? "of unknown version"}`;
+}

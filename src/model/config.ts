@@ -1,0 +1,36 @@
+/** The shape of a model: what fixes the sizes of its tensors and how often it recurs. */
+
+export interface ModelConfig {
+  /** D: width of a token's state */
+  readonly hiddenSize: number;
+  readonly numHeads: number;
+  /** SwiGLU's inner width is about 2/3 of this times D */
+  readonly expansion: number;
+  /** the inner width is rounded up to a multiple of this (256 in the official code) */
+  readonly innerMultiple: number;
+  /** blocks in the one network that both latents share */
+  readonly lLayers: number;
+  /** answer updates per ACT step; only the last carries gradients */
+  readonly hCycles: number;
+  /** latent updates per answer update */
+  readonly lCycles: number;
+  /** ACT steps a row runs at most */
+  readonly haltMaxSteps: number;
+  /** P: positions before the canvas that hold the puzzle embedding */
+  readonly prefixLength: number;
+  readonly vocabularySize: number;
+  /** E: length of a puzzle embedding, at most P * D */
+  readonly puzzleEmbeddingSize: number;
+  readonly ropeTheta: number;
+  readonly rmsNormEps: number;
+}
+
+/** Inner width of SwiGLU. Source: TRM models/layers.py `SwiGLU`. */
+export function innerSize({ expansion, hiddenSize, innerMultiple }: ModelConfig): number {
+  return Math.ceil(Math.round((expansion * hiddenSize * 2) / 3) / innerMultiple) * innerMultiple;
+}
+
+/** Width of one attention head. */
+export function headSize({ hiddenSize, numHeads }: ModelConfig): number {
+  return hiddenSize / numHeads;
+}
