@@ -5,6 +5,7 @@ import type { Task } from "../../../src/arc/task.ts";
 import { planPuzzles, variantPair } from "../../../src/data/build.ts";
 import { gridHash, puzzleHash } from "../../../src/data/dedupe.ts";
 import { ExampleStream } from "../../../src/data/sampler.ts";
+import { pairToExample } from "../../../src/encode/canvas.ts";
 import { InputError, UserError } from "../../../src/errors.ts";
 import { createRandom } from "../../../src/random.ts";
 
@@ -46,6 +47,24 @@ test("puzzle ids start at 1 and go on through the variants of each task", () => 
   );
   assert.equal(puzzleCount, 7);
   assert.deepEqual(warnings, []);
+});
+
+test("tasks don't share their draws", () => {
+  const [a, b] = planOf([taskOf("a"), taskOf("b")], false).groups;
+  assert.notDeepEqual(a!.variants.bytes, b!.variants.bytes);
+});
+
+test("an example is its draw's pair in its draw's variant, under that variant's puzzle id", () => {
+  const { groups } = planOf([taskOf("a"), taskOf("b")], false);
+  const stream = new ExampleStream(groups, { side: 3, random: createRandom(1) });
+  const seen = new Set<number>();
+  for (let i = 0; i < 100; i++) {
+    const { group, variant, pair, at, puzzleId } = stream.drawAt(i);
+    assert.equal(puzzleId, group.firstPuzzleId + variant);
+    assert.deepEqual(stream.exampleAt(i), pairToExample(variantPair(group, variant, group.train[pair]!), 3, at, puzzleId));
+    seen.add(puzzleId);
+  }
+  assert.deepEqual([...seen].sort(), [1, 2, 3, 4, 5, 6]);
 });
 
 test("a task with fewer distinct variants than asked for has fewer, and a warning", () => {

@@ -109,8 +109,8 @@ test(".npy files that are cut short, in Fortran order or of other numbers are re
   assert.throws(() => parseNpy(changed("<i4", "<i8"), "x.npy"), /its numbers are '<i8'/);
 });
 
-test("a .npy file has the bytes that NumPy writes", () => {
-  // np.save of np.array([[1, 2]], dtype=np.uint8), NumPy 2
+test("a .npy file has the bytes that its format asks for, numbers at a multiple of 64", () => {
+  // version 1.0, a header of 0x76 bytes, so that numbers start at 128; filled up with spaces, closed by a line feed (numpy.lib.format)
   const [header, body] = npyBytes({ shape: [1, 2], data: Uint8Array.of(1, 2) });
   const text = "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2), }";
   assert.equal(Buffer.from(header).toString("latin1"), `\x93NUMPY\x01\x00\x76\x00${text.padEnd(0x76 - 1)}\n`);
@@ -145,6 +145,28 @@ test("an official epoch takes one puzzle of each group, cuts it where the batch 
       if (size === 10) assert.equal(batches.length, 0);
     }
   }
+});
+
+test("over many official epochs every puzzle comes up", () => {
+  const ids = Array.from({ length: 60 }, (_, seed) =>
+    [...officialEpoch(dataset.train, 3, createRandom(seed))].flatMap((batch) => [...batch.puzzleIds]),
+  );
+  assert.equal(new Set(ids.flat()).size, dataset.train.puzzleIds.length);
+});
+
+test("all tests of a puzzle lie at the canvas's top left", () => {
+  const twoTests: Task = {
+    id: "two",
+    train: [],
+    test: [
+      { input: cell(1), output: cell(2) },
+      { input: cell(3), output: cell(4) },
+    ],
+  };
+  const plan = planPuzzles([{ tasks: [twoTests], trainOnTests: false }], { variants: 6, random: createRandom(1) });
+  const { test: split } = encodeDataset(plan, { side: 4, random: createRandom(2) });
+  assert.equal(split.inputs.length, 14 * 16);
+  for (let row = 0; row < 14; row++) assert.ok(split.inputs[row * 16]! > 2 && split.labels[row * 16]! > 2);
 });
 
 test("official test batches have every example in order, labels without PAD, and padding rows at the end", () => {

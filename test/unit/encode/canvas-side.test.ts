@@ -51,6 +51,8 @@ test("the canvas holds all inputs, demonstrated outputs and expected outputs of 
   assert.equal(canvasSideFor([task], 0), 12);
   assert.equal(canvasSideFor([task], 2), 14);
   assert.equal(canvasSideFor([task, other]), 14);
+  const small: Task = { id: "c", train: demonstrations([2, 3, 1, 1], [4, 1, 1, 1]), test: [{ input: blank(2, 7) }] };
+  assert.equal(canvasSideFor([small], 0), 7);
   assert.equal(canvasSideFor([]), 2);
 });
 

@@ -69,3 +69,8 @@ test("cells of a small canvas keep the positions that they have on the full one"
   assert.deepEqual([...canvasPositions(3, 3, 1)], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   assert.throws(() => canvasPositions(6, 5, 3), RangeError);
 });
+
+test("a number that is no token ends a grid", () => {
+  assert.deepEqual(cropToGrid(Int32Array.of(2, 12, 3, 4), 2), { rows: 2, cols: 1, cells: Uint8Array.of(0, 1) });
+  assert.deepEqual(cropToGrid(Int32Array.of(-100, 2, 3, 4), 2), { rows: 0, cols: 0, cells: new Uint8Array(0) });
+});
