@@ -201,6 +201,12 @@ test("an endless task costs that task, an endless list of tasks is refused", () 
   assert.match(problemsOfFile(`{${many}}`)[0]!, /^is too large: line 1, column \d+: expected at most 100000 members in an object/);
 });
 
+test("nesting deeper than any task has is refused", () => {
+  const nest = (levels: number): string => `{"a": ${"[".repeat(levels - 1)}${"]".repeat(levels - 1)}, "b": ${GOOD}}`;
+  assert.equal(parseChallenges(nest(64), "f").tasks.length, 1);
+  assert.match(problemsOfFile(nest(66))[0]!, /^is too large: line 1, column \d+: expected at most 64 levels of nesting/);
+});
+
 test("50 MB of nonsense is refused in seconds and with a short message", () => {
   const size = 50_000_000;
   for (const text of [

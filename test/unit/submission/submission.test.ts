@@ -29,6 +29,8 @@ test("the fallback is the input where outputs keep the input's shape, with a pla
   const [entry] = entriesOf({ a: SAME_SHAPE });
   assert.deepEqual(rowsOf(fallbackAttempts(entry!, 0)), [[[5, 6, 7]], [[2, 2, 2]]]);
   assert.deepEqual(rowsOf(fallbackAttempts(entry!, 1)), [[[8]], [[2]]]);
+  const [fixed] = entriesOf({ a: task([pair([[1, 1]], [[2, 2]]), pair([[3, 3]], [[2, 2]])], [[[5, 6]]]) });
+  assert.deepEqual(rowsOf(fallbackAttempts(fixed!, 0)), [[[5, 6]], [[2, 2]]], "also where all have one shape");
 });
 
 test("the fallback has the shape and the most frequent cells of the outputs where these share a shape of their own", () => {

@@ -16,6 +16,13 @@ test("votes add up by weight, and confidence is their mean weighted by votes", (
   assert.deepEqual(merged, [answer(2, 8, (2 * 0.25 + 6 * 0.75) / 8), answer(1, 6, 0.5)]);
 });
 
+test("an exact tie does not depend on which file comes first", () => {
+  const one = { weight: 1, answers: [answer(1, 1, 0.5)] };
+  const two = { weight: 1, answers: [answer(2, 1, 0.5)] };
+  assert.deepEqual(mergeRanked([two, one]), [answer(1, 1, 0.5), answer(2, 1, 0.5)]);
+  assert.deepEqual(mergeRanked([one, two]), mergeRanked([two, one]));
+});
+
 test("shards with different tasks come together in order of appearance, ids of digits too", () => {
   const merged = mergeAnswers([
     { where: "1", weight: 1, answers: new Map([["b", [[answer(1, 1, 0.5)]]]]) },
