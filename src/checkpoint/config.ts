@@ -1,0 +1,144 @@
+/** `config.json` of a checkpoint: the model's shape, the canvas it was trained on, and how it was trained. */
+import * as z from "zod";
+import { VOCABULARY_SIZE } from "../encode/vocabulary.ts";
+import { InputError, messageOf } from "../errors.ts";
+import { describeWrongFile } from "./wrong-file.ts";
+
+/** The shape of a model: all that its parameters' shapes and its forward pass depend on. */
+export interface ModelConfig {
+  /** width of the trunk; 512 in TRM */
+  readonly hiddenSize: number;
+  /** attention heads; hiddenSize / numHeads is even (rotary positions turn pairs) */
+  readonly numHeads: number;
+  /** SwiGLU's inner width is this * hiddenSize * 2/3, rounded up to a multiple of `innerMultiple` */
+  readonly expansion: number;
+  /** 256 in TRM; smaller for small models */
+  readonly innerMultiple: number;
+  /** blocks of the one network */
+  readonly lLayers: number;
+  /** answer updates per ACT step */
+  readonly hCycles: number;
+  /** latent updates per answer update */
+  readonly lCycles: number;
+  /** ACT steps at most per example */
+  readonly haltMaxSteps: number;
+  /** positions before the canvas, which hold the puzzle embedding; 16 in TRM */
+  readonly prefixLength: number;
+  readonly vocabularySize: number;
+  /** numbers in a row of the puzzle embedding; hiddenSize unless given, at most prefixLength * hiddenSize */
+  readonly puzzleEmbeddingSize: number;
+  readonly ropeTheta: number;
+  readonly rmsNormEps: number;
+}
+
+/** How a checkpoint came to be; further fields are kept as they are. */
+export interface TrainingRecord {
+  /** name of the recipe */
+  readonly recipe: string;
+  readonly dataSets: readonly string[];
+  /** optimizer steps */
+  readonly steps: number;
+  readonly seed?: number | string | undefined;
+  readonly command?: string | undefined;
+  readonly [field: string]: unknown;
+}
+
+/** All of `config.json`. */
+export interface CheckpointConfig {
+  readonly format: "trm";
+  readonly formatVersion: 1;
+  readonly model: ModelConfig;
+  /** canvas side in cells trained on; also the row stride of the rotary positions */
+  readonly canvas: number;
+  readonly training: TrainingRecord;
+}
+
+const count = (max: number) => z.int().min(1).max(max);
+
+const modelSchema = z
+  .strictObject({
+    hiddenSize: count(16384),
+    numHeads: count(1024),
+    expansion: z.number().gt(0).max(64).default(4),
+    innerMultiple: count(4096).default(256),
+    lLayers: count(256),
+    hCycles: count(256),
+    lCycles: count(256),
+    haltMaxSteps: count(1024),
+    prefixLength: count(1024),
+    vocabularySize: z.literal(VOCABULARY_SIZE).default(VOCABULARY_SIZE),
+    puzzleEmbeddingSize: count(2 ** 24).optional(),
+    ropeTheta: z.number().gt(0).default(10000),
+    rmsNormEps: z.number().gt(0).max(1).default(1e-5),
+  })
+  .transform((model) => ({ ...model, puzzleEmbeddingSize: model.puzzleEmbeddingSize ?? model.hiddenSize }))
+  .check((context) => {
+    const { hiddenSize, numHeads, prefixLength, puzzleEmbeddingSize } = context.value;
+    const problem = (field: string, message: string) =>
+      context.issues.push({ code: "custom", input: context.value, path: [field], message });
+    if (hiddenSize % numHeads !== 0) problem("numHeads", `${numHeads} heads don't divide hiddenSize ${hiddenSize}`);
+    else if ((hiddenSize / numHeads) % 2 !== 0)
+      problem("numHeads", `heads of ${hiddenSize / numHeads} are odd; rotary positions need pairs`);
+    if (puzzleEmbeddingSize > prefixLength * hiddenSize) {
+      problem("puzzleEmbeddingSize", `${puzzleEmbeddingSize} don't fit ${prefixLength} prefix positions of ${hiddenSize}`);
+    }
+  });
+
+const configSchema = z.strictObject({
+  format: z.literal("trm"),
+  formatVersion: z.literal(1),
+  model: modelSchema,
+  canvas: count(64),
+  training: z.looseObject({
+    recipe: z.string(),
+    dataSets: z.array(z.string()).default([]),
+    steps: z.int().min(0).default(0),
+    seed: z.union([z.number(), z.string()]).optional(),
+    command: z.string().optional(),
+  }),
+});
+
+/**
+ * A model's shape, checked, with defaults filled in.
+ *
+ * @throws InputError naming each wrong field
+ */
+export function parseModelConfig(value: unknown, where: string): ModelConfig {
+  return checked(modelSchema, value, where);
+}
+
+/**
+ * The config in a text of JSON, checked, with defaults filled in.
+ *
+ * @param where the file's name, for messages
+ * @throws InputError naming each wrong field by its path (`model.hiddenSize`)
+ */
+export function parseCheckpointConfig(text: string, where: string): CheckpointConfig {
+  const wrong = describeWrongFile(Buffer.from(text), "json");
+  if (wrong) throw new InputError(where, [wrong]);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new InputError(where, [`is not JSON: ${messageOf(error)}`]);
+  }
+  return checkCheckpointConfig(value, where);
+}
+
+/** As `parseCheckpointConfig`, for a value. */
+export function checkCheckpointConfig(value: unknown, where: string): CheckpointConfig {
+  const { format, formatVersion } = Object(value);
+  if (format === "trm" && Number.isInteger(formatVersion) && formatVersion > 1) {
+    throw new InputError(where, [`formatVersion ${formatVersion} is newer than this program reads (1); use the program that wrote it`]);
+  }
+  return checked(configSchema, value, where);
+}
+
+function checked<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(({ path, message }) =>
+    path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`,
+  );
+  throw new InputError(where, problems);
+}

@@ -1,0 +1,84 @@
+/** Reads a checkpoint folder. No name or path found inside a file is ever used as a path. */
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { InputError, UserError } from "../errors.ts";
+import type { CheckpointConfig, ModelConfig } from "./config.ts";
+import { parseCheckpointConfig } from "./config.ts";
+import { readFileBounded } from "./file.ts";
+import { decodeSafetensors, toFloat32 } from "./safetensors.ts";
+import { expectedShapes, notFiniteProblems, shapeProblems, type Tensor } from "./shapes.ts";
+
+/** The names of a checkpoint's files. */
+export const CONFIG_FILE = "config.json";
+export const MODEL_FILE = "model.safetensors";
+export const MODEL_CARD_FILE = "README.md";
+/** Names of the puzzle embedding's statistics in the model file. */
+export const PUZZLE_MEAN = "puzzle_emb.mean";
+export const PUZZLE_STD = "puzzle_emb.std";
+
+/** Mean and standard deviation of the rows of the puzzle embedding a trunk was trained with. */
+export interface PuzzleEmbeddingStatistics {
+  /** float32[puzzleEmbeddingSize] */
+  readonly mean: Float32Array;
+  /** float32[puzzleEmbeddingSize] */
+  readonly std: Float32Array;
+}
+
+/** What a checkpoint folder holds. */
+export interface Checkpoint {
+  readonly config: CheckpointConfig;
+  /** official parameter name (without `_orig_mod.model.inner.`) -> values; exactly the names and shapes of `expectedShapes` */
+  readonly trunk: Map<string, Tensor>;
+  readonly puzzleEmbedding: PuzzleEmbeddingStatistics;
+  readonly folder: string;
+}
+
+/**
+ * The checkpoint in a folder, checked: config, names, shapes, and that every weight is a finite number.
+ *
+ * @throws UserError that lists every wrong field of the config, or every missing, extra and mis-shaped tensor
+ */
+export function loadCheckpoint(folder: string): Checkpoint {
+  const stat = statSync(folder, { throwIfNoEntry: false });
+  if (!stat) throw new UserError(`${folder}: no such folder; a checkpoint is a folder with ${CONFIG_FILE} and ${MODEL_FILE}`);
+  if (!stat.isDirectory()) {
+    throw new UserError(`${folder}: is a file; a checkpoint is a folder with ${CONFIG_FILE} and ${MODEL_FILE}, made by \`trm convert\``);
+  }
+  const missing = [CONFIG_FILE, MODEL_FILE].filter((name) => !statSync(join(folder, name), { throwIfNoEntry: false }));
+  if (missing.length > 0) throw new InputError(folder, [`no ${missing.join(" and no ")} here; is it a checkpoint's folder?`]);
+
+  const configPath = join(folder, CONFIG_FILE);
+  const config = parseCheckpointConfig(Buffer.from(readFileBounded(configPath, 2 ** 24)).toString("utf8"), configPath);
+  const expected = withPuzzleEmbedding(config.model);
+  const modelPath = join(folder, MODEL_FILE);
+  const weightBytes = [...expected.values()].reduce((sum, shape) => sum + 8 * shape.reduce((a, b) => a * b, 1), 0);
+  const bytes = readFileBounded(modelPath, weightBytes + 2 ** 24); // float64 at most, and room for the header
+  const { tensors } = decodeSafetensors(bytes, modelPath);
+  const weights = new Map<string, Tensor>();
+  for (const [name, tensor] of tensors) weights.set(name, { shape: tensor.shape, data: toFloat32(tensor, name, modelPath) });
+  refuseProblems(modelPath, weights, expected);
+  return { config, folder, ...splitPuzzleEmbedding(weights) };
+}
+
+/** Trunk and puzzle statistics, one map for the model file. */
+export function withPuzzleEmbedding(model: ModelConfig): Map<string, readonly number[]> {
+  return expectedShapes(model).set(PUZZLE_MEAN, [model.puzzleEmbeddingSize]).set(PUZZLE_STD, [model.puzzleEmbeddingSize]);
+}
+
+/** @throws InputError listing every tensor that is missing, extra, mis-shaped or not finite */
+export function refuseProblems(
+  where: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  expected: ReadonlyMap<string, readonly number[]>,
+): void {
+  const problems = [...shapeProblems(tensors, expected), ...notFiniteProblems(tensors)];
+  if (problems.length > 0) throw new InputError(where, problems);
+}
+
+function splitPuzzleEmbedding(weights: Map<string, Tensor>): Pick<Checkpoint, "trunk" | "puzzleEmbedding"> {
+  const mean = weights.get(PUZZLE_MEAN)!.data;
+  const std = weights.get(PUZZLE_STD)!.data;
+  weights.delete(PUZZLE_MEAN);
+  weights.delete(PUZZLE_STD);
+  return { trunk: weights, puzzleEmbedding: { mean, std } };
+}
