@@ -2,34 +2,10 @@
 import * as z from "zod";
 import { VOCABULARY_SIZE } from "../encode/vocabulary.ts";
 import { InputError, messageOf } from "../errors.ts";
+import type { ModelConfig } from "../model/config.ts";
 import { describeWrongFile } from "./wrong-file.ts";
 
-/** The shape of a model: all that its parameters' shapes and its forward pass depend on. */
-export interface ModelConfig {
-  /** width of the trunk; 512 in TRM */
-  readonly hiddenSize: number;
-  /** attention heads; hiddenSize / numHeads is even (rotary positions turn pairs) */
-  readonly numHeads: number;
-  /** SwiGLU's inner width is this * hiddenSize * 2/3, rounded up to a multiple of `innerMultiple` */
-  readonly expansion: number;
-  /** 256 in TRM; smaller for small models */
-  readonly innerMultiple: number;
-  /** blocks of the one network */
-  readonly lLayers: number;
-  /** answer updates per ACT step */
-  readonly hCycles: number;
-  /** latent updates per answer update */
-  readonly lCycles: number;
-  /** ACT steps at most per example */
-  readonly haltMaxSteps: number;
-  /** positions before the canvas, which hold the puzzle embedding; 16 in TRM */
-  readonly prefixLength: number;
-  readonly vocabularySize: number;
-  /** numbers in a row of the puzzle embedding; hiddenSize unless given, at most prefixLength * hiddenSize */
-  readonly puzzleEmbeddingSize: number;
-  readonly ropeTheta: number;
-  readonly rmsNormEps: number;
-}
+export type { ModelConfig } from "../model/config.ts";
 
 /** How a checkpoint came to be; further fields are kept as they are. */
 export interface TrainingRecord {
