@@ -2,7 +2,7 @@
  * Packs the product into one file, `submission/trm.mjs`; with `--tests` the tests too, into `.build/test`.
  * The native binding of the TensorFlow engine is the only file that stays outside.
  */
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
@@ -10,6 +10,7 @@ import * as esbuild from "esbuild";
 
 const root = dirname(fileURLToPath(import.meta.url));
 process.chdir(root);
+const { version } = JSON.parse(readFileSync("package.json", "utf8"));
 
 /** Packages that are CommonJS inside an ESM bundle need `require`; tfjs-node calls a function that Node 23 dropped. */
 const banner = [
@@ -64,6 +65,7 @@ async function bundle(entryPoints, extra) {
     loader: { ".wasm": "binary" },
     ignoreAnnotations: true, // else tfjs's imports for their side effects are dropped
     plugins: [oneTfjsCore],
+    define: { VERSION: JSON.stringify(version) },
     metafile: true,
     logLevel: "warning",
     legalComments: "linked",

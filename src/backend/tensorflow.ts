@@ -1,24 +1,10 @@
 /** The TensorFlow engine: tfjs-node-gpu's own binding and backend on a TensorFlow library found elsewhere. */
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
 import { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 import "@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js";
 import { messageOf, UserError } from "../errors.ts";
-
-/** The native addon, the one file that the bundle needs beside itself for this engine. */
-export const BINDING_FILE = "tfjs_binding.node";
-
-/** Where the addon may lie: beside the bundle, or in the folder that `npm run tensorflow` fills. */
-export function findBinding(): string | undefined {
-  const beside = dirname(fileURLToPath(import.meta.url));
-  return [
-    join(beside, BINDING_FILE),
-    join(beside, "..", ".tensorflow", BINDING_FILE),
-    join(process.cwd(), ".tensorflow", BINDING_FILE),
-  ].find((path) => existsSync(path));
-}
+import { BINDING_FILE, bindingPlaces } from "./locate-tensorflow.ts";
 
 /**
  * Loads the addon into this process and registers the backend `tensorflow`.
@@ -29,7 +15,7 @@ export function findBinding(): string | undefined {
  * @throws UserError where the addon or its library is missing
  */
 export function loadTensorFlow(_options: { tfLib?: string | undefined; threads?: number | undefined }): string {
-  const path = findBinding();
+  const path = bindingPlaces().find((place) => existsSync(place));
   if (!path) throw new UserError(`no ${BINDING_FILE} for --engine tensorflow; run \`npm run tensorflow\` or pass --engine wasm`);
   const addon: { exports: Record<string, unknown> } = { exports: {} };
   try {

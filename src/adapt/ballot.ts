@@ -1,0 +1,47 @@
+/** The votes of a run, stage by stage: predictions of better adapted weights replace those of earlier ones. */
+import { type Entry, testInputsOf } from "../arc/challenges-json.ts";
+import { equalGrids } from "../arc/grid.ts";
+import type { RankedAnswer } from "../vote/rank.ts";
+import { type Candidate, Tally } from "../vote/tally.ts";
+
+/**
+ * Tallies of successive stages (unadapted, interim, final).
+ *
+ * A test input is answered by the latest stage that has a vote on it; answers of earlier stages only fill up what is
+ * missing to two. So a stage that runs out of time never takes an answer away.
+ */
+export class Ballot {
+  readonly #stages: Tally[] = [];
+
+  /** Begins a stage; votes now count for it. */
+  beginStage(): void {
+    this.#stages.push(new Tally());
+  }
+
+  /** Counts a vote in the current stage. */
+  add(candidate: Candidate): boolean {
+    return this.#stages.at(-1)!.add(candidate);
+  }
+
+  /** Votes on a test input in the current stage. */
+  votes(taskId: string, testIndex: number): number {
+    return this.#stages.at(-1)?.votes(taskId, testIndex) ?? 0;
+  }
+
+  /** The answers to a test input, best first. */
+  ranked(taskId: string, testIndex: number): RankedAnswer[] {
+    const answers: RankedAnswer[] = [];
+    for (const stage of this.#stages.toReversed()) {
+      if (answers.filter(({ grid }) => grid.rows > 0).length >= 2) break;
+      for (const answer of stage.ranked(taskId, testIndex)) {
+        if (!answers.some((other) => equalGrids(other.grid, answer.grid))) answers.push(answer);
+      }
+    }
+    return answers;
+  }
+
+  /** The answers to every test input of every task, in their order. */
+  rankedAll(entries: readonly Entry[]): Map<string, RankedAnswer[][]> {
+    return new Map(entries.map((entry) => [entry.id, Array.from({ length: testInputsOf(entry) }, (_, i) => this.ranked(entry.id, i))]));
+  }
+}

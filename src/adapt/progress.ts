@@ -1,0 +1,105 @@
+/** How far a run is, in lines: phase, step, loss, speed, memory of every worker, and the time left. */
+import type { Clock } from "../budget/clock.ts";
+import { formatDuration } from "../budget/duration.ts";
+import type { EventLog } from "../events.ts";
+import type { Report } from "../parallel/job.ts";
+
+/** Seconds between two lines. */
+const LINE_SECONDS = 5;
+/** Weight of the newest report in the running means. */
+const MEAN_WEIGHT = 0.1;
+
+/** Collects what workers report and tells of it every few seconds. */
+export class RunProgress {
+  readonly #log: EventLog;
+  readonly #clock: Clock;
+  readonly #rss: number[];
+  readonly #tensors: number[];
+  #phase = "load";
+  /** seconds since the process started at which the phase should end */
+  #phaseEnds = 0;
+  #shown = Number.NEGATIVE_INFINITY;
+  #lmLoss: number | undefined;
+  #accuracy: number | undefined;
+  #exact: number | undefined;
+  #ended = false;
+
+  constructor(log: EventLog, clock: Clock, workers: number) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#rss = new Array<number>(workers).fill(0);
+    this.#tensors = new Array<number>(workers).fill(0);
+  }
+
+  /** Mean token loss of recent steps. */
+  get lmLoss(): number | undefined {
+    return this.#lmLoss;
+  }
+
+  /** Share of recent finished training samples that were wholly right. */
+  get exact(): number | undefined {
+    return this.#exact;
+  }
+
+  /** Largest resident memory seen of each worker. */
+  get rssBytes(): readonly number[] {
+    return this.#rss;
+  }
+
+  /** A phase begins; it should end at `ends` seconds since the process started. */
+  phase(name: string, ends: number): void {
+    this.#phase = name;
+    this.#phaseEnds = ends;
+    this.#shown = Number.NEGATIVE_INFINITY;
+  }
+
+  /** A worker's report of a training step. Metrics are the whole batch's where workers are joined. */
+  worker(rank: number, { progress, rssBytes, tensors }: Extract<Report, { kind: "progress" }>): void {
+    this.#rss[rank] = Math.max(this.#rss[rank]!, rssBytes);
+    this.#tensors[rank] = tensors;
+    const mix = (old: number | undefined, value: number): number => (old === undefined ? value : old + MEAN_WEIGHT * (value - old));
+    if (rank !== 0) return;
+    this.#lmLoss = mix(this.#lmLoss, progress.lmLoss);
+    if (progress.finished > 0) {
+      this.#accuracy = mix(this.#accuracy, progress.accuracy / progress.finished);
+      this.#exact = mix(this.#exact, progress.exact / progress.finished);
+    }
+    this.#tell(`step ${progress.step}/${progress.plannedSteps}  ${this.summary()}  ${(1 / progress.stepSeconds).toFixed(2)} steps/s`, {
+      step: progress.step,
+      plannedSteps: progress.plannedSteps,
+      lmLoss: progress.lmLoss,
+      lrTrunk: progress.lrTrunk,
+    });
+  }
+
+  /** Predictions came in. */
+  predicted(made: number, of: number): void {
+    this.#tell(`${made}/${of} predictions`, { made, of });
+  }
+
+  /** Loss and accuracy of recent steps in words. */
+  summary(): string {
+    const percent = (share: number | undefined): string => (share === undefined ? "-" : `${(100 * share).toFixed(1)} %`);
+    return `loss ${this.#lmLoss?.toFixed(4) ?? "-"}  right tokens ${percent(this.#accuracy)}  demonstrations wholly right ${percent(this.#exact)}`;
+  }
+
+  /** No more lines. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  #tell(text: string, fields: Record<string, unknown>): void {
+    const now = this.#clock.now();
+    if (this.#ended || now - this.#shown < LINE_SECONDS) return;
+    this.#shown = now;
+    const left = formatDuration(Math.max(0, this.#phaseEnds - now));
+    const memory = this.#rss
+      .map((bytes, rank) => `${rank}: ${(bytes / 2 ** 20).toFixed(0)} MiB, ${this.#tensors[rank]} tensors`)
+      .join("; ");
+    this.#log.emit("info", "progress", `${this.#phase.padEnd(7)} ${text}  ${left} left  [workers ${memory}]`, {
+      phase: this.#phase,
+      ...fields,
+      rssBytes: this.#rss,
+    });
+  }
+}

@@ -1,0 +1,75 @@
+/** `pretrain`: trains a trunk and puzzle rows from scratch or from a checkpoint, and writes a checkpoint. */
+import type { Argv, CommandModule } from "yargs";
+import { ENGINES, type EngineChoice } from "../backend/select.ts";
+import { parseDuration } from "../budget/duration.ts";
+import type { LogLevel } from "../events.ts";
+import { type PretrainOptions, pretrain } from "../train/pretrain.ts";
+
+interface PretrainArgs extends Omit<PretrainOptions, "budgetSeconds" | "kinds" | "seed" | "level" | "command"> {
+  budget: string | undefined;
+  kinds: string | undefined;
+  engine: EngineChoice;
+  seed?: string;
+  json?: boolean;
+  logLevel?: LogLevel;
+}
+
+export const pretrainCommand: CommandModule<object, PretrainArgs> = {
+  command: "pretrain",
+  describe: "Train a trunk and puzzle embeddings, and write a checkpoint",
+  builder: (y) =>
+    y
+      .option("out", { type: "string", demandOption: true, describe: "folder of the checkpoint" })
+      .option("from", { type: "string", describe: "checkpoint to go on from (its shape is kept but for the cycles)" })
+      .option("state", { type: "string", describe: "folder for the state to resume from, written beside the checkpoint" })
+      .option("resume", {
+        type: "string",
+        describe: "go on from such a folder: optimizer and puzzle rows too; cycles and rates may change",
+      })
+      .option("kinds", {
+        type: "string",
+        describe: "generated kinds, comma-separated; all that are not held out unless given (see `generate --list`)",
+      })
+      .option("rules-per-kind", { type: "number", default: 24, describe: "different generated tasks of each kind" })
+      .option("canvas", { type: "number", default: 8, describe: "canvas side in cells" })
+      .option("full-canvas", { type: "number", default: 30, describe: "canvas side that fixes the row stride of positions" })
+      .option("hidden-size", { type: "number", default: 96, describe: "width of the trunk" })
+      .option("num-heads", { type: "number", default: 4, describe: "attention heads" })
+      .option("l-layers", { type: "number", default: 2, describe: "blocks" })
+      .option("h-cycles", { type: "number", default: 1, describe: "answer updates per ACT step" })
+      .option("l-cycles", { type: "number", default: 2, describe: "latent updates per answer update" })
+      .option("halt-max-steps", { type: "number", default: 4, describe: "ACT steps a sample runs at most" })
+      .option("prefix-length", { type: "number", default: 1, describe: "positions that hold the puzzle embedding" })
+      .option("batch-size", { type: "number", default: 64, describe: "examples a step" })
+      .option("lr-trunk", { type: "number", default: 5e-4, describe: "peak learning rate of the trunk" })
+      .option("lr-puzzle", { type: "number", default: 1e-2, describe: "peak learning rate of the puzzle rows" })
+      .option("lr-min-ratio", { type: "number", default: 0.1, describe: "rates end at this share of their peak" })
+      .option("warmup-steps", { type: "number", default: 200, describe: "steps of linear warm-up" })
+      .option("ema-decay", { type: "number", default: 0.999, describe: "decay of the averaged trunk" })
+      .option("weight-decay", { type: "number", default: 0.1, describe: "of the trunk" })
+      .option("puzzle-weight-decay", { type: "number", default: 0.1, describe: "of the puzzle rows" })
+      .option("steps", { type: "number", describe: "optimizer steps" })
+      .option("budget", { type: "string", describe: "wall clock, such as 1h30m, instead of steps" })
+      .option("workers", { type: "number", default: 1, describe: "processes that share each batch" })
+      .option("threads", { type: "number", describe: "TensorFlow's threads in each" })
+      .option("engine", { choices: ENGINES, default: "auto" as const, describe: "engine" })
+      .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library" })
+      .option("save-every", { type: "string", default: "5m", describe: "write the checkpoint this often" })
+      .check(({ steps, budget }) => {
+        if ((steps === undefined) === (budget === undefined)) throw new Error("give --steps or --budget, one of them");
+        return true;
+      }) as unknown as Argv<PretrainArgs>,
+  handler: async (args) => {
+    const { budget, kinds, seed, logLevel, json, ...rest } = args;
+    const result = await pretrain({
+      ...rest,
+      saveEvery: rest.saveEvery,
+      kinds: kinds === undefined || kinds === "all" ? undefined : kinds.split(",").map((kind) => kind.trim()),
+      budgetSeconds: budget === undefined ? undefined : parseDuration(budget, "--budget"),
+      seed: seed ?? "0",
+      level: logLevel ?? "info",
+      command: `trm ${process.argv.slice(2).join(" ")}`,
+    });
+    console.log(json ? JSON.stringify(result) : `${result.checkpoint}: ${result.steps} steps, loss ${result.lmLoss.toFixed(4)}`);
+  },
+};

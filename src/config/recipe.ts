@@ -1,0 +1,133 @@
+/** Every setting of an adaptation, declared once: type, default, bounds, meaning, source. Flags, help, checks and the README table derive from it. */
+
+/** What one setting may be. */
+export type Setting =
+  | {
+      readonly kind: "int" | "num";
+      readonly default: number;
+      readonly min: number;
+      readonly max: number;
+      readonly about: string;
+      readonly unit?: string;
+      readonly source: string;
+    }
+  | {
+      readonly kind: "choice";
+      readonly default: string;
+      readonly choices: readonly string[];
+      readonly about: string;
+      readonly source: string;
+    }
+  | { readonly kind: "bool"; readonly default: boolean; readonly about: string; readonly source: string };
+
+interface NumberOptions {
+  readonly about: string;
+  readonly source: string;
+  readonly min?: number;
+  readonly max?: number;
+  readonly unit?: string;
+}
+
+const int = (value: number, options: NumberOptions) => ({
+  kind: "int" as const,
+  default: value,
+  min: 0,
+  max: Number.MAX_SAFE_INTEGER,
+  ...options,
+});
+const num = (value: number, options: NumberOptions) => ({
+  kind: "num" as const,
+  default: value,
+  min: 0,
+  max: Number.MAX_VALUE,
+  ...options,
+});
+const choice = <const C extends readonly string[]>(value: C[number], choices: C, options: { about: string; source: string }) => ({
+  kind: "choice" as const,
+  default: value as C[number],
+  choices,
+  ...options,
+});
+const bool = (value: boolean, options: { about: string; source: string }) => ({ kind: "bool" as const, default: value, ...options });
+
+const TTA = "TTA 2.4";
+const TRM = "TRM config/cfg_pretrain.yaml";
+
+/** The settings. TTA = arXiv 2511.02886, TRM = arXiv 2510.04871 and its code. */
+export const RECIPE = {
+  method: choice("full", ["full", "embeddings", "embeddings-then-full", "none"], {
+    about: "what learns: trunk and puzzle rows, rows alone, rows first and then both, nothing",
+    source: TTA,
+  }),
+  frozenShare: num(0.25, { min: 0, max: 1, about: "share of the steps in which embeddings-then-full keeps the trunk fixed", source: TTA }),
+  start: choice("mean", ["mean", "normal"], {
+    about: "start of new puzzle rows: mean of the pre-trained ones, or drawn with their mean and deviation",
+    source: TTA,
+  }),
+  batchSize: int(384, { min: 1, max: 65536, unit: "examples over all workers", about: "global batch", source: TTA }),
+  lrTrunk: num(1e-4, { max: 1, about: "peak learning rate of the trunk (AdamATan2)", source: TRM }),
+  lrPuzzle: num(1e-2, { max: 1, about: "peak learning rate of the puzzle rows (sign-SGD)", source: TRM }),
+  lrMinRatio: num(1, { max: 1, about: "rates end at this share of their peak, along half a cosine; 1 = constant", source: TRM }),
+  warmupSteps: int(2000, { unit: "steps", about: "linear warm-up, at most a tenth of the steps that fit", source: TRM }),
+  weightDecay: num(0.1, { max: 10, about: "decoupled weight decay of the trunk", source: TRM }),
+  puzzleWeightDecay: num(0.1, { max: 10, about: "decoupled weight decay of the puzzle rows", source: TRM }),
+  emaDecay: num(0.999, { max: 1, about: "decay of the averaged trunk that predicts", source: TRM }),
+  emaWarmup: bool(true, {
+    about: "average over fewer steps at first: min(emaDecay, (1 + step) / (10 + step)); short runs need it",
+    source: "ours",
+  }),
+  trainVariants: int(1000, { max: 100000, unit: "per task, besides the original", about: "augmented variants to train on", source: TTA }),
+  voteVariants: int(512, {
+    min: 1,
+    max: 100000,
+    unit: "per test input",
+    about: "variants to predict under; at most those trained on",
+    source: TTA,
+  }),
+  translate: bool(true, { about: "shift training pairs on the canvas", source: "TRM dataset/build_arc_dataset.py" }),
+  haltMaxSteps: int(0, {
+    max: 64,
+    unit: "ACT steps",
+    about: "supervised steps of a training row at most; 0 = as the checkpoint says",
+    source: TRM,
+  }),
+  haltMaxStepsEval: int(0, {
+    max: 64,
+    unit: "ACT steps",
+    about: "ACT steps of a prediction; 0 = as the checkpoint says",
+    source: "TTA, haltMaxStepsEval",
+  }),
+  haltExploration: num(0.1, { max: 1, about: "chance that a row must run on though it would halt", source: TRM }),
+} satisfies Record<string, Setting>;
+
+type ValueOf<S> = S extends { kind: "choice"; choices: readonly (infer C)[] } ? C : S extends { kind: "bool" } ? boolean : number;
+
+/** Resolved values of all settings. */
+export type Recipe = { readonly [Name in keyof typeof RECIPE]: ValueOf<(typeof RECIPE)[Name]> };
+export type SettingName = keyof Recipe;
+
+/** `lrTrunk` -> `lr-trunk`. */
+export function flagName(setting: string): string {
+  return setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** What is wrong with a value for a setting; undefined where nothing is. */
+export function settingProblem(name: SettingName, value: unknown): string | undefined {
+  const setting: Setting = RECIPE[name];
+  const flag = `--${flagName(name)}`;
+  if (setting.kind === "choice")
+    return setting.choices.includes(String(value)) ? undefined : `${flag} is ${String(value)}; expected ${setting.choices.join(", ")}`;
+  if (setting.kind === "bool") return typeof value === "boolean" ? undefined : `${flag} is ${String(value)}; expected true or false`;
+  const whole = setting.kind === "int";
+  if (
+    typeof value !== "number" ||
+    !Number.isFinite(value) ||
+    (whole && !Number.isInteger(value)) ||
+    value < setting.min ||
+    value > setting.max
+  ) {
+    const upTo = setting.max >= Number.MAX_SAFE_INTEGER ? ` from ${setting.min} up` : ` in ${setting.min}..${setting.max}`;
+    return `${flag} is ${String(value)}; expected ${whole ? "a whole number" : "a number"}${upTo}${setting.unit ? ` (${setting.unit})` : ""}`;
+  }
+  return undefined;
+}

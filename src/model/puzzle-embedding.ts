@@ -1,0 +1,75 @@
+/** The learned vectors of augmented tasks. They live on the host; only the rows of a batch go to the engine. */
+import type { EmbeddingRows } from "../optim/sign-sgd.ts";
+
+/** Writes the start value of a row. */
+export type RowStart = (id: number, out: Float32Array) => void;
+
+/** Rows grow in pieces of this many, so that a table of a hundred thousand rows costs what was touched of it. */
+const ROWS_PER_PIECE = 1024;
+
+/**
+ * A table of rows that come into being when first asked for: with 1000 variants a task most rows are never drawn in a
+ * short run, and a row that was never trained is its start value anyway.
+ */
+export class PuzzleEmbedding implements EmbeddingRows {
+  readonly #pieces: Float32Array[] = [];
+  readonly #slotOf = new Map<number, number>();
+  readonly #start: RowStart;
+
+  /**
+   * @param size  E, numbers a row
+   * @param start value of a row before its first update
+   */
+  constructor(
+    readonly size: number,
+    start: RowStart,
+  ) {
+    this.#start = start;
+  }
+
+  /** The row of a puzzle id; a view that may be written to. */
+  row(id: number): Float32Array {
+    const slot = this.#slotOf.get(id);
+    if (slot !== undefined) return this.#view(slot);
+    const added = this.#slotOf.size;
+    if (added % ROWS_PER_PIECE === 0) this.#pieces.push(new Float32Array(ROWS_PER_PIECE * this.size));
+    this.#slotOf.set(id, added);
+    const row = this.#view(added);
+    this.#start(id, row);
+    return row;
+  }
+
+  /** float32[ids.length * E]: copies of the rows. */
+  gather(ids: ArrayLike<number>): Float32Array {
+    const out = new Float32Array(ids.length * this.size);
+    for (let r = 0; r < ids.length; r++) out.set(this.row(ids[r]!), r * this.size);
+    return out;
+  }
+
+  /** Ids of the rows that were ever asked for, in that order. */
+  touched(): number[] {
+    return [...this.#slotOf.keys()];
+  }
+
+  #view(slot: number): Float32Array {
+    const at = (slot % ROWS_PER_PIECE) * this.size;
+    return this.#pieces[Math.floor(slot / ROWS_PER_PIECE)]!.subarray(at, at + this.size);
+  }
+}
+
+/** Mean and standard deviation over the rows of a table, in float64: what a checkpoint keeps of them. */
+export function rowStatistics(rows: Iterable<Float32Array>, size: number): { mean: Float32Array; std: Float32Array } {
+  const sum = new Float64Array(size);
+  const squares = new Float64Array(size);
+  let count = 0;
+  for (const row of rows) {
+    count++;
+    for (let i = 0; i < size; i++) {
+      sum[i]! += row[i]!;
+      squares[i]! += row[i]! * row[i]!;
+    }
+  }
+  const mean = Float32Array.from(sum, (s) => s / Math.max(1, count));
+  const std = Float32Array.from(squares, (s, i) => Math.sqrt(Math.max(0, s / Math.max(1, count) - (sum[i]! / Math.max(1, count)) ** 2)));
+  return { mean, std };
+}

@@ -1,0 +1,114 @@
+/** What passes between the parent and its workers. Sent as structured clones over Node's IPC channel. */
+import type { Task } from "../arc/task.ts";
+import type { EngineName } from "../backend/select.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { AdamATan2Settings } from "../optim/adam-atan2.ts";
+import type { Course, Progress, Until } from "../train/loop.ts";
+
+/** Where a trunk comes from. */
+export type TrunkSource =
+  | { readonly kind: "checkpoint"; readonly folder: string }
+  /** untrained weights; the puzzle rows start at zero */
+  | { readonly kind: "random" }
+  /** a training state to go on with, puzzle rows and optimizer included */
+  | { readonly kind: "state"; readonly folder: string };
+
+/** What a worker trains on. */
+export type TrainingData =
+  | {
+      readonly kind: "tasks";
+      readonly tasks: readonly Task[];
+      /** augmented variants of each task besides the original */
+      readonly variants: number;
+      readonly translate: boolean;
+      /** train on the tests' outputs too */
+      readonly trainOnTests: boolean;
+    }
+  | {
+      readonly kind: "generated";
+      readonly kinds?: readonly string[] | undefined;
+      readonly rulesPerKind: number;
+      readonly seed: number | string;
+    };
+
+/** Everything that a worker is told at its start. */
+export interface Job {
+  readonly engine: EngineName;
+  /** threads of the engine in this process, where it has a choice */
+  readonly threads?: number | undefined;
+  readonly rank: number;
+  readonly worldSize: number;
+  /** the ring of `--sync allreduce`; none where the worker adapts its own share of the tasks */
+  readonly ring?: { readonly folder: string; readonly token: string; readonly timeoutMillis: number } | undefined;
+  readonly seed: number | string;
+  readonly model: ModelConfig;
+  /** cells a side of this run's canvas */
+  readonly canvas: number;
+  /** cells a side of the canvas that fixes the row stride of positions */
+  readonly fullCanvas: number;
+  readonly trunk: TrunkSource;
+  readonly start: "mean" | "normal" | "zero";
+  readonly data: TrainingData;
+  /** places of the tasks whose demonstrations this worker trains on; all unless given */
+  readonly trainOn?: readonly number[] | undefined;
+  readonly globalBatch: number;
+  readonly microBatch: number;
+  readonly adam: AdamATan2Settings;
+  readonly puzzleWeightDecay: number;
+  readonly explorationProbability: number;
+  readonly course: Course;
+  readonly plannedSteps?: number | undefined;
+}
+
+/** One prediction to make: a test input of a task under one of its variants. */
+export interface PredictionItem {
+  /** place in the job's tasks */
+  readonly task: number;
+  readonly testIndex: number;
+  /** 0 is the original */
+  readonly variant: number;
+}
+
+/** A prediction, undone to the task's own colours and orientation. */
+export interface Prediction extends PredictionItem {
+  readonly rows: number;
+  readonly cols: number;
+  readonly cells: Uint8Array;
+  readonly qHaltLogit: number;
+}
+
+/** From the parent. */
+export type Command =
+  | { readonly kind: "job"; readonly job: Job }
+  | { readonly kind: "train"; readonly until: Until }
+  /** ends the training under way after its current step */
+  | { readonly kind: "stop" }
+  | { readonly kind: "predict"; readonly id: number; readonly items: readonly PredictionItem[]; readonly actSteps: number }
+  /** writes a checkpoint, and where `state` is given a training state; `training` and `card` are put into the first as they are */
+  | {
+      readonly kind: "save";
+      readonly folder: string;
+      readonly training: Record<string, unknown>;
+      readonly card: string;
+      readonly state?: string | undefined;
+    };
+
+/** From a worker. */
+export type Report =
+  | {
+      readonly kind: "ready";
+      readonly engine: string;
+      readonly parameters: number;
+      readonly epochLength: number;
+      readonly warnings: readonly string[];
+    }
+  | { readonly kind: "progress"; readonly progress: Progress; readonly rssBytes: number; readonly tensors: number }
+  | {
+      readonly kind: "trained";
+      readonly step: number;
+      readonly why: "deadline" | "steps" | "paused" | "stopped";
+      readonly stepSeconds: number;
+    }
+  | { readonly kind: "predicted"; readonly id: number; readonly predictions: readonly Prediction[]; readonly seconds: number }
+  | { readonly kind: "saved"; readonly folder: string }
+  | { readonly kind: "failed"; readonly message: string; readonly stack: string | undefined; readonly user: boolean };

@@ -1,0 +1,212 @@
+/** A worker process: one engine, one replica, its slice of every batch and of the predictions. */
+import * as tf from "@tensorflow/tfjs-core";
+import { undoAugmentation } from "../augment/augmentation.ts";
+import { startEngine } from "../backend/select.ts";
+import { realClock } from "../budget/clock.ts";
+import { loadCheckpoint } from "../checkpoint/load.ts";
+import { saveCheckpoint } from "../checkpoint/save.ts";
+import { loadTrainingState, saveTrainingState } from "../checkpoint/training-state.ts";
+import { type PuzzlePlan, planPuzzles, variantPair } from "../data/build.ts";
+import { ExampleStream } from "../data/sampler.ts";
+import type { Example } from "../encode/batch.ts";
+import { pairToExample } from "../encode/canvas.ts";
+import { cropToGrid } from "../encode/crop.ts";
+import { canvasPositions } from "../encode/positions.ts";
+import { messageOf, UserError } from "../errors.ts";
+import { generateRules } from "../generate/generate.ts";
+import { GeneratedStream } from "../generate/stream.ts";
+import { type InitialTrunk, initTrunk } from "../model/init.ts";
+import { flattenParameters, nameFlat, parameterLayout } from "../model/parameters.ts";
+import { PuzzleEmbedding, type RowStart, rowStatistics } from "../model/puzzle-embedding.ts";
+import { createRandom, type Random } from "../random.ts";
+import { TrainingLoop } from "../train/loop.ts";
+import { ALONE, type Exchange, Replica } from "../train/replica.ts";
+import { restoreReplica, trainingStateOf } from "../train/resume.ts";
+import { joinRing } from "./all-reduce.ts";
+import type { Command, Job, Prediction, PredictionItem, Report } from "./job.ts";
+
+/** Longest time without a progress report; steps that are faster are told of together. */
+const REPORT_SECONDS = 0.25;
+
+/** Serves the parent until the IPC channel closes. */
+export async function serveParent(): Promise<void> {
+  const send = (report: Report): void => {
+    if (process.connected) process.send!(report);
+  };
+  process.on("disconnect", () => process.exit(0)); // the parent is gone: nothing here is worth going on for
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {}); // the parent decides when workers end
+  let work: Work | undefined;
+  let queue: Promise<void> = Promise.resolve();
+  const fail = (error: unknown): void => {
+    send({
+      kind: "failed",
+      message: messageOf(error),
+      stack: error instanceof Error ? error.stack : undefined,
+      user: error instanceof UserError,
+    });
+  };
+  process.on("uncaughtException", fail);
+  process.on("message", (command: Command) => {
+    if (command.kind === "stop") return work?.stop();
+    queue = queue
+      .then(async () => {
+        if (command.kind === "job") work = await Work.begin(command.job, send);
+        else if (!work) throw new Error(`${command.kind} before a job`);
+        else await work.obey(command, send);
+      })
+      .catch(fail);
+  });
+}
+
+/** What a worker has once it knows its job. */
+class Work {
+  readonly #job: Job;
+  readonly #replica: Replica;
+  readonly #loop: TrainingLoop;
+  readonly #plan: PuzzlePlan | undefined;
+
+  private constructor(job: Job, replica: Replica, loop: TrainingLoop, plan: PuzzlePlan | undefined) {
+    this.#job = job;
+    this.#replica = replica;
+    this.#loop = loop;
+    this.#plan = plan;
+  }
+
+  static async begin(job: Job, send: (report: Report) => void): Promise<Work> {
+    const engine = await startEngine(job.engine, { threads: job.threads });
+    const random = createRandom(job.seed);
+    const { initial, start } = trunkOf(job, random);
+    const positions = canvasPositions(job.canvas, job.fullCanvas, job.model.prefixLength);
+    const rows = new PuzzleEmbedding(job.model.puzzleEmbeddingSize, start);
+    const exchange: Exchange = job.ring ? await joinRing({ ...job.ring, rank: job.rank, worldSize: job.worldSize }) : ALONE;
+    const settings = {
+      model: job.model,
+      positions,
+      globalBatch: job.globalBatch,
+      microBatch: job.microBatch,
+      adam: job.adam,
+      puzzleWeightDecay: job.puzzleWeightDecay,
+      explorationProbability: job.explorationProbability,
+      haltMaxSteps: job.model.haltMaxSteps,
+    };
+    const replica = new Replica(settings, initial, rows, random.fork("halting"), exchange);
+    const { exampleAt, epochLength, plan } = dataOf(job, random);
+    const saved = job.trunk.kind === "state" ? loadTrainingState(job.trunk.folder) : undefined;
+    if (job.trunk.kind === "state" && !saved) throw new UserError(`${job.trunk.folder}: no training state here to resume`);
+    const draws = saved && restoreReplica(replica, saved, (job.trunk as { folder: string }).folder);
+    const loop = new TrainingLoop(replica, job.course, exampleAt, realClock(), { plannedSteps: job.plannedSteps, draws });
+    send({ kind: "ready", engine: engine.description, parameters: replica.parameterCount, epochLength, warnings: plan?.warnings ?? [] });
+    return new Work(job, replica, loop, plan);
+  }
+
+  stop(): void {
+    this.#loop.stop();
+  }
+
+  async obey(command: Exclude<Command, { kind: "job" } | { kind: "stop" }>, send: (report: Report) => void): Promise<void> {
+    if (command.kind === "train") {
+      let reported = 0;
+      const why = await this.#loop.run(command.until, (progress) => {
+        const now = performance.now() / 1000;
+        if (now - reported < REPORT_SECONDS) return;
+        reported = now;
+        send({ kind: "progress", progress, rssBytes: process.memoryUsage.rss(), tensors: tf.memory().numTensors });
+      });
+      send({ kind: "trained", step: this.#replica.step, why, stepSeconds: this.#loop.stepSeconds });
+    } else if (command.kind === "predict") {
+      const started = performance.now();
+      const predictions = await this.#predict(command.items, command.actSteps);
+      send({ kind: "predicted", id: command.id, predictions, seconds: (performance.now() - started) / 1000 });
+    } else {
+      if (command.state !== undefined) saveTrainingState(command.state, await trainingStateOf(this.#replica, this.#loop.draws));
+      await this.#save(command.folder, command.training, command.card);
+      send({ kind: "saved", folder: command.folder });
+    }
+  }
+
+  async #predict(items: readonly PredictionItem[], actSteps: number): Promise<Prediction[]> {
+    const side = this.#job.canvas;
+    const out: Prediction[] = [];
+    for (let i = 0; i < items.length; i += this.#job.microBatch) {
+      const part = items.slice(i, i + this.#job.microBatch);
+      const groups = part.map(({ task }) => this.#plan!.groups[task]!);
+      const examples = part.map(({ testIndex, variant }, n): Example => {
+        const group = groups[n]!;
+        const { input } = variantPair(group, variant, { input: group.task.test[testIndex]!.input });
+        return pairToExample({ input }, side, { row: 0, col: 0 }, group.firstPuzzleId + variant);
+      });
+      const { tokens, qHaltLogits } = await this.#replica.predict(examples, actSteps);
+      part.forEach((item, n) => {
+        const grid = undoAugmentation(cropToGrid(tokens, side, n * side * side), groups[n]!.variants.at(item.variant));
+        out.push({ ...item, rows: grid.rows, cols: grid.cols, cells: grid.cells, qHaltLogit: qHaltLogits[n]! });
+      });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return out;
+  }
+
+  async #save(folder: string, training: Record<string, unknown>, modelCard: string): Promise<void> {
+    const { ema } = await this.#replica.trunk();
+    const { hInit, lInit } = await this.#replica.buffers();
+    const { model, fullCanvas } = this.#job;
+    const trunk = new Map<string, { shape: number[]; data: Float32Array }>([
+      ["H_init", { shape: [model.hiddenSize], data: hInit }],
+      ["L_init", { shape: [model.hiddenSize], data: lInit }],
+      ...nameFlat(ema, this.#replica.layout),
+    ]);
+    const rows = this.#replica.rows;
+    const puzzleEmbedding = rowStatistics(
+      rows.touched().map((id) => rows.row(id)),
+      rows.size,
+    );
+    const record = { recipe: "", dataSets: [], steps: this.#replica.step, ...training };
+    saveCheckpoint(folder, {
+      config: { format: "trm", formatVersion: 1, model, canvas: fullCanvas, training: record },
+      trunk,
+      puzzleEmbedding,
+      modelCard,
+    });
+  }
+}
+
+function trunkOf(job: Job, random: Random): { initial: InitialTrunk; start: RowStart } {
+  if (job.trunk.kind !== "checkpoint") return { initial: initTrunk(job.model, random.fork("init")), start: () => {} };
+  const { trunk, puzzleEmbedding } = loadCheckpoint(job.trunk.folder);
+  const initial = {
+    weights: flattenParameters(trunk, parameterLayout(job.model)),
+    hInit: trunk.get("H_init")!.data,
+    lInit: trunk.get("L_init")!.data,
+  };
+  const { mean, std } = puzzleEmbedding;
+  const normal = random.fork("rows");
+  const starts: Record<Job["start"], RowStart> = {
+    zero: () => {},
+    mean: (_, out) => out.set(mean),
+    normal: (id, out) => {
+      const draw = normal.fork(id);
+      for (let i = 0; i < out.length; i++) out[i] = mean[i]! + std[i]! * draw.normal();
+    },
+  };
+  return { initial, start: starts[job.start] };
+}
+
+function dataOf(job: Job, random: Random): { exampleAt: (index: number) => Example; epochLength: number; plan: PuzzlePlan | undefined } {
+  const { data } = job;
+  if (data.kind === "generated") {
+    const rules = generateRules({ ...(data.kinds && { kinds: data.kinds }), rulesPerKind: data.rulesPerKind, seed: data.seed });
+    const stream = new GeneratedStream(rules, job.canvas, random.fork("generated"));
+    return { exampleAt: (index) => stream.exampleAt(index), epochLength: rules.length, plan: undefined };
+  }
+  const plan = planPuzzles([{ tasks: data.tasks, trainOnTests: data.trainOnTests }], {
+    variants: data.variants,
+    random: random.fork("plan"),
+  });
+  const groups = job.trainOn ? job.trainOn.map((i) => plan.groups[i]!) : plan.groups;
+  const stream = new ExampleStream(groups, {
+    side: job.canvas,
+    random: random.fork("stream"),
+    order: "shuffled",
+    translate: data.translate,
+  });
+  return { exampleAt: (index) => stream.exampleAt(index), epochLength: stream.epochLength, plan };
+}

@@ -1,0 +1,147 @@
+/** Optimizer steps until a deadline or a number of steps, with learning rates that follow the plan. */
+import { setImmediate } from "node:timers/promises";
+import type { Clock } from "../budget/clock.ts";
+import type { Example } from "../encode/batch.ts";
+import { learningRate } from "../optim/schedule.ts";
+import type { Replica, StepMetrics, StepRates } from "./replica.ts";
+
+/** Learning rates and their course; the steps of the whole run are planned while it goes. */
+export interface Course {
+  readonly lrTrunk: number;
+  readonly lrPuzzle: number;
+  /** linear warm-up, at most a tenth of the planned steps */
+  readonly warmupSteps: number;
+  /** rates end at this share of their peak, along half a cosine; 1 = constant */
+  readonly lrMinRatio: number;
+  readonly emaDecay: number;
+  /** whether the average starts short and lengthens: min(emaDecay, (1 + step) / (10 + step)) */
+  readonly emaWarmup: boolean;
+  /** share of the planned steps, from the start, in which only the puzzle rows learn; 1 = throughout */
+  readonly frozenShare: number;
+}
+
+/** The numbers that every rank learns from the others on the way of the gradients. */
+const CONTROL = { stop: 0, plannedSteps: 1, length: 2 } as const;
+
+/** When to stop. */
+export interface Until {
+  /** instant on the machine's monotonic clock by which the last step must have ended */
+  readonly deadline: number;
+  /** instant at which the training of the whole run ends (later than `deadline` where an interim prediction comes first) */
+  readonly finalDeadline: number;
+  /** optimizer steps of the whole run, where they are given instead of a time */
+  readonly maxSteps?: number | undefined;
+  /** return after this step though the run goes on */
+  readonly pauseAtStep?: number | undefined;
+}
+
+/** One step, as told to whoever watches. */
+export interface Progress extends StepMetrics {
+  readonly step: number;
+  readonly plannedSteps: number;
+  readonly stepSeconds: number;
+  readonly lrTrunk: number;
+}
+
+/** Weight of the newest step in the running mean of step times. */
+const STEP_TIME_WEIGHT = 0.1;
+
+/** Steps assumed before the first one was timed. */
+const UNKNOWN_STEPS = 1000;
+
+/** Rates of a step (0 = first) under a course whose run has `planned` steps. */
+export function ratesAt(step: number, planned: number, course: Course): StepRates {
+  const warmupSteps = Math.min(course.warmupSteps, Math.floor(planned / 10));
+  const shape = { warmupSteps, totalSteps: planned, minRatio: course.lrMinRatio };
+  return {
+    lrTrunk: learningRate(step + 1, { base: course.lrTrunk, ...shape }),
+    lrPuzzle: learningRate(step + 1, { base: course.lrPuzzle, ...shape }),
+    emaDecay: course.emaWarmup ? Math.min(course.emaDecay, (1 + step) / (10 + step)) : course.emaDecay,
+    frozen: step < course.frozenShare * planned,
+  };
+}
+
+/** Trains a replica in stretches; keeps what must outlive one stretch. */
+export class TrainingLoop {
+  readonly #replica: Replica;
+  readonly #course: Course;
+  readonly #clock: Clock;
+  readonly #exampleAt: (index: number) => Example;
+  /** draws made by each global row; row r's n-th is place n * B + r of the stream */
+  readonly draws: Int32Array;
+  #planned: number;
+  #stepSeconds = 0;
+  #stopRequested = false;
+
+  /** @param exampleAt the endless stream of examples */
+  constructor(
+    replica: Replica,
+    course: Course,
+    exampleAt: (index: number) => Example,
+    clock: Clock,
+    { plannedSteps, draws }: { plannedSteps?: number | undefined; draws?: Int32Array | undefined } = {},
+  ) {
+    this.#replica = replica;
+    this.#course = course;
+    this.#clock = clock;
+    this.#exampleAt = exampleAt;
+    this.draws = draws ?? new Int32Array(replica.settings.globalBatch);
+    this.#planned = plannedSteps ?? UNKNOWN_STEPS;
+  }
+
+  /** Running mean of the seconds a step takes; 0 before the first. */
+  get stepSeconds(): number {
+    return this.#stepSeconds;
+  }
+
+  /** Stops after the step under way; with several ranks all of them stop after the same step. */
+  stop(): void {
+    this.#stopRequested = true;
+  }
+
+  /**
+   * Steps until a deadline, a number of steps, or `stop`. Gives way to the event loop between steps.
+   *
+   * With several ranks, rank 0's clock and step times decide for all: its decision travels with the gradients.
+   *
+   * @returns why it ended
+   */
+  async run(until: Until, watch: (progress: Progress) => void): Promise<"deadline" | "steps" | "paused" | "stopped"> {
+    const replica = this.#replica;
+    const { rank, worldSize } = replica.exchange;
+    const B = replica.settings.globalBatch;
+    const next = (row: number): Example => this.#exampleAt(this.draws[row]!++ * B + row);
+    const now = (): number => this.#clock.processStart + this.#clock.now();
+    for (;;) {
+      if (until.maxSteps !== undefined && replica.step >= until.maxSteps) return "steps";
+      if (until.pauseAtStep !== undefined && replica.step >= until.pauseAtStep) return "paused";
+      if (worldSize === 1 && this.#stopRequested) return this.#takeStop();
+      const started = now();
+      const control = new Float32Array(CONTROL.length);
+      // The step that is about to run is the last one when another would not end in time.
+      if (this.#stopRequested || (rank === 0 && started + 2 * this.#stepSeconds > until.deadline)) control[CONTROL.stop] = 1;
+      if (rank === 0) control[CONTROL.plannedSteps] = this.#plan(until, started);
+      const rates = ratesAt(replica.step, this.#planned, this.#course);
+      if (worldSize === 1 && started + this.#stepSeconds > until.deadline && replica.step > 0) return "deadline";
+      const metrics = await replica.trainStep(next, rates, control);
+      this.#planned = control[CONTROL.plannedSteps]!;
+      const took = now() - started;
+      this.#stepSeconds = this.#stepSeconds === 0 ? took : this.#stepSeconds + STEP_TIME_WEIGHT * (took - this.#stepSeconds);
+      watch({ ...metrics, step: replica.step, plannedSteps: this.#planned, stepSeconds: this.#stepSeconds, lrTrunk: rates.lrTrunk });
+      await setImmediate();
+      if (control[CONTROL.stop]! > 0) return this.#stopRequested ? this.#takeStop() : "deadline";
+    }
+  }
+
+  #takeStop(): "stopped" {
+    this.#stopRequested = false;
+    return "stopped";
+  }
+
+  /** Steps of the whole run, as far as rank 0 can tell now. */
+  #plan(until: Until, started: number): number {
+    if (until.maxSteps !== undefined) return until.maxSteps;
+    if (this.#stepSeconds === 0) return this.#planned;
+    return Math.max(1, Math.round(this.#replica.step + (until.finalDeadline - started) / this.#stepSeconds));
+  }
+}

@@ -1,0 +1,352 @@
+/** One worker's copy of the model: parameters, optimizer, carry and puzzle rows, and the step that moves them all. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Example } from "../encode/batch.ts";
+import type { Targets } from "../loss/act-loss.ts";
+import { RowCarry } from "../model/carry.ts";
+import { headSize, type ModelConfig } from "../model/config.ts";
+import type { InitialTrunk } from "../model/init.ts";
+import { type ParameterSpec, parameterCount, parameterLayout, sliceParameters } from "../model/parameters.ts";
+import type { PuzzleEmbedding } from "../model/puzzle-embedding.ts";
+import type { Latents } from "../model/recursion.ts";
+import { rotaryTables } from "../model/rotary.ts";
+import { type AdamATan2Settings, type AdamATan2State, adamATan2, adamATan2Rates } from "../optim/adam-atan2.ts";
+import { emaUpdate } from "../optim/ema.ts";
+import { signSgd } from "../optim/sign-sgd.ts";
+import type { Random } from "../random.ts";
+import { type ActContext, evaluationStep, gradientStep, ROW_STATISTICS, readOut } from "./act-step.ts";
+import { targetsOf } from "./targets.ts";
+
+/** How gradients meet those of the other workers; `parallel/all-reduce.ts` has the real one. */
+export interface Exchange {
+  readonly rank: number;
+  readonly worldSize: number;
+  /** Sums over all ranks, in place; the same bits on every rank. */
+  allReduceSum(data: Float32Array): Promise<void>;
+  /** Every rank's array, in rank order. */
+  allGather(data: Float32Array): Promise<Float32Array[]>;
+}
+
+/** One process that has the whole batch. */
+export const ALONE: Exchange = { rank: 0, worldSize: 1, allReduceSum: async () => {}, allGather: async (data) => [data] };
+
+export interface ReplicaSettings {
+  readonly model: ModelConfig;
+  /** int32[T] RoPE positions, prefix first */
+  readonly positions: Int32Array;
+  /** rows of the global batch, over all ranks */
+  readonly globalBatch: number;
+  /** rows that go through the model together; bounds the memory of a step */
+  readonly microBatch: number;
+  readonly adam: AdamATan2Settings;
+  readonly puzzleWeightDecay: number;
+  readonly explorationProbability: number;
+  /** ACT steps a training row runs at most */
+  readonly haltMaxSteps: number;
+}
+
+/** What changes from step to step. */
+export interface StepRates {
+  readonly lrTrunk: number;
+  readonly lrPuzzle: number;
+  readonly emaDecay: number;
+  /** only the puzzle rows learn */
+  readonly frozen: boolean;
+}
+
+/** Sums over the global batch's rows of one step. */
+export interface StepMetrics {
+  /** mean over rows of the token loss */
+  readonly lmLoss: number;
+  readonly qHaltLoss: number;
+  /** rows that finished their sample in this step, and among them: right tokens' share, wholly right, ACT steps */
+  readonly finished: number;
+  readonly accuracy: number;
+  readonly exact: number;
+  readonly qHaltAccuracy: number;
+  readonly actSteps: number;
+}
+
+/** Numbers per rank that travel with the gradients: the step's sums. */
+const METRIC_COUNT = 7;
+
+/**
+ * The model of one rank.
+ *
+ * All ranks hold equal parameters and rows at every step: each computes its slice of the global batch, then gradients
+ * are summed and rows' gradients gathered, and each applies the same update.
+ */
+export class Replica {
+  readonly layout: readonly ParameterSpec[];
+  readonly settings: ReplicaSettings;
+  readonly rows: PuzzleEmbedding;
+  readonly exchange: Exchange;
+  /** optimizer steps done */
+  step = 0;
+  #context: ActContext;
+  readonly #canvasTokens: number;
+  readonly #firstRow: number;
+  readonly #carry: RowCarry;
+  readonly #latents: Latents[] = [];
+  readonly #random: Random;
+  #state: AdamATan2State;
+  #ema: tf.Tensor1D;
+
+  /**
+   * @param initial the trunk's start; copied to the engine
+   * @param rows    the puzzle rows; written to by every step
+   * @param random  for halting exploration; forked by global row, so independent of the number of ranks
+   */
+  constructor(settings: ReplicaSettings, initial: InitialTrunk, rows: PuzzleEmbedding, random: Random, exchange: Exchange = ALONE) {
+    const { model, positions, globalBatch } = settings;
+    this.settings = settings;
+    this.rows = rows;
+    this.exchange = exchange;
+    this.layout = parameterLayout(model);
+    this.#random = random;
+    this.#canvasTokens = positions.length - model.prefixLength;
+    this.#context = {
+      config: model,
+      buffers: { hInit: tf.tensor1d(initial.hInit), lInit: tf.tensor1d(initial.lInit) },
+      rotary: rotaryTables(positions, headSize(model), model.ropeTheta),
+    };
+    const slice = sliceOf(globalBatch, exchange);
+    this.#firstRow = slice.first;
+    this.#carry = new RowCarry(slice.count, this.#canvasTokens);
+    for (const { count } of this.#chunks()) {
+      const shape: [number, number] = [count * positions.length, model.hiddenSize];
+      this.#latents.push({ zH: tf.zeros(shape), zL: tf.zeros(shape) });
+    }
+    const weights = tf.tensor1d(initial.weights);
+    this.#state = { weights, firstMoment: tf.zerosLike(weights), secondMoment: tf.zerosLike(weights) };
+    this.#ema = tf.clone(weights);
+  }
+
+  /** Numbers in the trunk. */
+  get parameterCount(): number {
+    return parameterCount(this.layout);
+  }
+
+  /** Rows of the global batch that this rank computes. */
+  get localBatch(): number {
+    return this.#carry.size;
+  }
+
+  /**
+   * One optimizer step, which is one ACT step for every row.
+   *
+   * @param next    the new sample of a global row whose last one is done
+   * @param control numbers summed over all ranks on the way, in place: how ranks agree when to stop
+   * @throws Error where the loss is not finite, naming the step; nothing was updated then
+   */
+  async trainStep(
+    next: (globalRow: number) => Example,
+    rates: StepRates,
+    control: Float32Array = new Float32Array(0),
+  ): Promise<StepMetrics> {
+    const { globalBatch, adam, model } = this.settings;
+    const E = model.puzzleEmbeddingSize;
+    const carry = this.#carry;
+    const fresh = carry.refill((row) => next(this.#firstRow + row));
+    const ids = carry.puzzleIds.slice();
+    const statistics = new Float32Array(carry.size * (ROW_STATISTICS + E));
+    const leaves = sliceParameters(this.#state.weights, this.layout);
+    let gradient: tf.Tensor1D | undefined;
+    let index = 0;
+    for (const { first, count } of this.#chunks()) {
+      const inputs = this.#inputs(carry.inputs, this.rows.gather(ids.subarray(first, first + count)), fresh, first, count);
+      const targets = targetsOf(
+        carry.labels.subarray(first * this.#canvasTokens, (first + count) * this.#canvasTokens),
+        count,
+        this.#canvasTokens,
+      );
+      const before = this.#latents[index]!;
+      const result = gradientStep(this.#context, leaves, { ...inputs, latents: before }, targets, 1 / globalBatch, rates.frozen);
+      statistics.set((await result.rows.data()) as Float32Array, first * (ROW_STATISTICS + E));
+      this.#latents[index++] = { zH: result.zH, zL: result.zL };
+      const sum: tf.Tensor1D = gradient ? tf.add(gradient, result.trunkGradient) : result.trunkGradient;
+      if (gradient) tf.dispose([gradient, result.trunkGradient]);
+      gradient = sum;
+      tf.dispose([result.rows, before.zH, before.zL, ...Object.values(inputs), ...Object.values(targets as Targets)]);
+    }
+    tf.dispose(leaves);
+    const column = (row: number, c: number): number => statistics[row * (ROW_STATISTICS + E) + c]!;
+    carry.advance(
+      { haltMaxSteps: this.settings.haltMaxSteps, explorationProbability: this.settings.explorationProbability },
+      (row) => column(row, 4),
+      (row) => this.#random.fork(`${this.step}:${this.#firstRow + row}`),
+    );
+    const sums = new Float32Array(METRIC_COUNT);
+    for (let r = 0; r < carry.size; r++) {
+      sums[0]! += column(r, 0);
+      sums[1]! += column(r, 1);
+      if (!carry.halted[r]) continue;
+      sums[2]!++;
+      sums[3]! += column(r, 2);
+      sums[4]! += column(r, 3);
+      sums[5]! += column(r, 4) >= 0 === (column(r, 3) === 1) ? 1 : 0;
+      sums[6]! += carry.steps[r]!;
+    }
+    const local = new Float32Array(carry.size * (1 + E));
+    for (let r = 0; r < carry.size; r++) {
+      local[r * (1 + E)] = ids[r]!; // exact in float32 up to 16.7 million rows
+      local.set(statistics.subarray(r * (ROW_STATISTICS + E) + ROW_STATISTICS, (r + 1) * (ROW_STATISTICS + E)), r * (1 + E) + 1);
+    }
+    const summed = await this.#exchangeGradients(gradient!, sums, control);
+    if (!Number.isFinite(sums[0]!) || !Number.isFinite(sums[1]!)) {
+      tf.dispose(summed);
+      throw new Error(`loss is not finite in optimizer step ${this.step + 1}`);
+    }
+    this.#updateRows(await this.exchange.allGather(local), rates.lrPuzzle);
+    this.step++;
+    if (!rates.frozen) {
+      const next = adamATan2(this.#state, summed, adamATan2Rates(rates.lrTrunk, this.step, adam), adam);
+      tf.dispose([this.#state.weights, this.#state.firstMoment, this.#state.secondMoment]);
+      this.#state = next;
+      const ema = emaUpdate(this.#ema, next.weights, rates.emaDecay);
+      tf.dispose(this.#ema);
+      this.#ema = ema;
+    }
+    tf.dispose(summed);
+    const [lmLoss, qHaltLoss, finished, accuracy, exact, qHaltAccuracy, actSteps] = sums as unknown as number[];
+    return {
+      lmLoss: lmLoss! / globalBatch,
+      qHaltLoss: qHaltLoss! / globalBatch,
+      finished: finished!,
+      accuracy: accuracy!,
+      exact: exact!,
+      qHaltAccuracy: qHaltAccuracy!,
+      actSteps: actSteps!,
+    };
+  }
+
+  /**
+   * Predictions of the averaged trunk after `actSteps` ACT steps.
+   *
+   * @param examples at most `microBatch` of them; labels are ignored
+   * @returns        int32[n * S] tokens and float32[n] halting logits
+   */
+  async predict(examples: readonly Example[], actSteps: number): Promise<{ tokens: Int32Array; qHaltLogits: Float32Array }> {
+    const { model, positions } = this.settings;
+    const [n, S] = [examples.length, this.#canvasTokens];
+    const tokens = new Int32Array(n * S);
+    examples.forEach((example, r) => {
+      tokens.set(example.inputs, r * S);
+    });
+    const rows = this.rows.gather(examples.map((example) => example.puzzleId));
+    const leaves = sliceParameters(this.#ema, this.layout);
+    const start = this.#inputs(tokens, rows, new Float32Array(n).fill(1), 0, n);
+    const carryOn = tf.zeros([n, 1]) as tf.Tensor2D;
+    const shape: [number, number] = [n * positions.length, model.hiddenSize];
+    let latents: Latents = { zH: tf.zeros(shape), zL: tf.zeros(shape) };
+    for (let i = 0; i < actSteps; i++) {
+      const next = evaluationStep(this.#context, leaves, { ...start, fresh: i === 0 ? start.fresh : carryOn, latents });
+      tf.dispose([latents.zH, latents.zL]);
+      latents = next;
+    }
+    const [best, halt] = tf.tidy(() => {
+      const { logits, q } = readOut(this.#context, leaves, latents.zH, n);
+      return [tf.argMax(logits, -1), tf.slice2d(q, [0, 0], [n, 1])];
+    });
+    const result = { tokens: (await best!.data()) as Int32Array, qHaltLogits: (await halt!.data()) as Float32Array };
+    tf.dispose([best!, halt!, latents.zH, latents.zL, carryOn, ...leaves, ...Object.values(start)]);
+    return result;
+  }
+
+  /** Copies of the trunk on the host: the averaged weights, the raw ones, and both moments. */
+  async trunk(): Promise<{ ema: Float32Array; weights: Float32Array; firstMoment: Float32Array; secondMoment: Float32Array }> {
+    const read = async (tensor: tf.Tensor): Promise<Float32Array> => (await tensor.data()) as Float32Array;
+    const { weights, firstMoment, secondMoment } = this.#state;
+    return {
+      ema: await read(this.#ema),
+      weights: await read(weights),
+      firstMoment: await read(firstMoment),
+      secondMoment: await read(secondMoment),
+    };
+  }
+
+  /** Start states, as the checkpoint keeps them. */
+  async buffers(): Promise<{ hInit: Float32Array; lInit: Float32Array }> {
+    const { hInit, lInit } = this.#context.buffers;
+    return { hInit: (await hInit.data()) as Float32Array, lInit: (await lInit.data()) as Float32Array };
+  }
+
+  /** Puts a saved optimizer state in place of the current one. */
+  restore(saved: {
+    ema: Float32Array;
+    weights: Float32Array;
+    firstMoment: Float32Array;
+    secondMoment: Float32Array;
+    hInit: Float32Array;
+    lInit: Float32Array;
+    step: number;
+  }): void {
+    const { buffers } = this.#context;
+    tf.dispose([this.#state.weights, this.#state.firstMoment, this.#state.secondMoment, this.#ema, buffers.hInit, buffers.lInit]);
+    this.#context = { ...this.#context, buffers: { hInit: tf.tensor1d(saved.hInit), lInit: tf.tensor1d(saved.lInit) } };
+    this.#state = {
+      weights: tf.tensor1d(saved.weights),
+      firstMoment: tf.tensor1d(saved.firstMoment),
+      secondMoment: tf.tensor1d(saved.secondMoment),
+    };
+    this.#ema = tf.tensor1d(saved.ema);
+    this.step = saved.step;
+  }
+
+  /** Frees every tensor. */
+  dispose(): void {
+    const { buffers, rotary } = this.#context;
+    tf.dispose([...Object.values(this.#state), this.#ema, ...Object.values(buffers), ...Object.values(rotary)] as tf.Tensor[]);
+    for (const { zH, zL } of this.#latents) tf.dispose([zH, zL]);
+  }
+
+  *#chunks(): Generator<{ first: number; count: number }> {
+    const { microBatch } = this.settings;
+    for (let first = 0; first < this.#carry.size; first += microBatch)
+      yield { first, count: Math.min(microBatch, this.#carry.size - first) };
+  }
+
+  #inputs(tokens: Int32Array, rows: Float32Array, fresh: Float32Array, first: number, count: number) {
+    const S = this.#canvasTokens;
+    return {
+      tokens: tf.tensor2d(tokens.subarray(first * S, (first + count) * S), [count, S], "int32"),
+      puzzleRows: tf.tensor2d(rows, [count, this.rows.size]),
+      fresh: tf.tensor2d(fresh.subarray(first, first + count), [count, 1]),
+    };
+  }
+
+  /** Sums the gradient, the metrics and the control numbers over all ranks in one message; alone, nothing leaves the engine. */
+  async #exchangeGradients(gradient: tf.Tensor1D, sums: Float32Array, control: Float32Array): Promise<tf.Tensor1D> {
+    if (this.exchange.worldSize === 1) return gradient;
+    const size = gradient.shape[0];
+    const message = new Float32Array(size + sums.length + control.length);
+    message.set((await gradient.data()) as Float32Array);
+    message.set(sums, size);
+    message.set(control, size + sums.length);
+    await this.exchange.allReduceSum(message);
+    sums.set(message.subarray(size, size + sums.length));
+    control.set(message.subarray(size + sums.length));
+    tf.dispose(gradient);
+    return tf.tensor1d(message.subarray(0, size));
+  }
+
+  #updateRows(gathered: readonly Float32Array[], lr: number): void {
+    const E = this.rows.size;
+    const count = gathered.reduce((sum, part) => sum + part.length / (1 + E), 0);
+    const ids = new Int32Array(count);
+    const gradients = new Float32Array(count * E);
+    let r = 0;
+    for (const part of gathered) {
+      for (let at = 0; at < part.length; at += 1 + E, r++) {
+        ids[r] = part[at]!;
+        gradients.set(part.subarray(at + 1, at + 1 + E), r * E);
+      }
+    }
+    signSgd(this.rows, ids, gradients, lr, { weightDecay: this.settings.puzzleWeightDecay });
+  }
+}
+
+/** A rank's share of the global batch: contiguous, sizes differing by at most one. */
+export function sliceOf(globalBatch: number, { rank, worldSize }: { rank: number; worldSize: number }): { first: number; count: number } {
+  const first = Math.floor((globalBatch * rank) / worldSize);
+  return { first, count: Math.floor((globalBatch * (rank + 1)) / worldSize) - first };
+}
