@@ -45,6 +45,7 @@ const modelSchema = z
     vocabularySize: z.literal(VOCABULARY_SIZE).default(VOCABULARY_SIZE),
     puzzleEmbeddingSize: count(2 ** 24).optional(),
     ropeTheta: z.number().gt(0).default(10000),
+    ropeAxes: z.union([z.literal(1), z.literal(2)]).default(1),
     rmsNormEps: z.number().gt(0).max(1).default(1e-5),
   })
   .transform((model) => ({ ...model, puzzleEmbeddingSize: model.puzzleEmbeddingSize ?? model.hiddenSize }))

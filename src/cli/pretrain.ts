@@ -40,6 +40,12 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
       .option("l-cycles", { type: "number", default: 2, describe: "latent updates per answer update" })
       .option("halt-max-steps", { type: "number", default: 4, describe: "ACT steps a sample runs at most" })
       .option("prefix-length", { type: "number", default: 1, describe: "positions that hold the puzzle embedding" })
+      .option("rope-axes", {
+        choices: [1, 2] as const,
+        default: 2 as const,
+        describe: "rotary positions: 1 counts through the canvas (official), 2 by row and column",
+      })
+      .option("rope-theta", { type: "number", default: 100, describe: "slowest rotary frequency is about 1 over this (official: 10000)" })
       .option("batch-size", { type: "number", default: 64, describe: "examples a step" })
       .option("lr-trunk", { type: "number", default: 5e-4, describe: "peak learning rate of the trunk" })
       .option("lr-puzzle", { type: "number", default: 1e-2, describe: "peak learning rate of the puzzle rows" })

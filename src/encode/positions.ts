@@ -20,3 +20,15 @@ export function canvasPositions(side: number, fullSide: number, prefixLength: nu
   }
   return positions;
 }
+
+/**
+ * Row and column of every slot, for models whose rotary positions have two axes: a step on the grid is the same on every canvas.
+ *
+ * @returns int32[(prefixLength + side * side) * 2]: prefix slot i at row -1, column i - prefixLength; then the cells
+ */
+export function gridPositions(side: number, prefixLength: number): Int32Array {
+  const positions = new Int32Array((prefixLength + side * side) * 2);
+  for (let i = 0; i < prefixLength; i++) positions.set([-1, i - prefixLength], 2 * i);
+  for (let row = 0, i = prefixLength; row < side; row++) for (let col = 0; col < side; col++, i++) positions.set([row, col], 2 * i);
+  return positions;
+}

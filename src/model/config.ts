@@ -22,6 +22,11 @@ export interface ModelConfig {
   /** E: length of a puzzle embedding, at most P * D */
   readonly puzzleEmbeddingSize: number;
   readonly ropeTheta: number;
+  /**
+   * 1 (official, the default): one rotary position counts through the flattened canvas. 2: half of a head's frequencies turn
+   * with the row, half with the column, so that a step on the grid is the same rotation on any canvas.
+   */
+  readonly ropeAxes?: 1 | 2 | undefined;
   readonly rmsNormEps: number;
 }
 

@@ -8,29 +8,30 @@ export interface RotaryTables {
 }
 
 /**
- * cos and sin of t / theta^(2i/headSize), each half of a head with the same angles.
+ * cos and sin of position / theta^(2i/headSize), each half of a head with the same angles. With two axes the first half of
+ * the frequencies takes the row, the second the column, each from 1 down to about 1/theta.
  *
- * @param positions int32[T]: the prefix, then the canvas' cells, as `encode/positions.ts` numbers them
- * Source: TRM models/layers.py `RotaryEmbedding`
+ * @param positions int32[T * axes]: for each slot its place in the sequence, or its row and column; see `encode/positions.ts`
+ * Source: TRM models/layers.py `RotaryEmbedding` (one axis); two axes are ours
  */
-export function rotaryTables(positions: ArrayLike<number>, headSize: number, theta: number): RotaryTables {
+export function rotaryTables(positions: ArrayLike<number>, headSize: number, theta: number, axes: 1 | 2 = 1): RotaryTables {
   const half = headSize / 2;
-  const cos = new Float32Array(positions.length * headSize);
-  const sin = new Float32Array(positions.length * headSize);
-  for (let t = 0; t < positions.length; t++) {
+  const perAxis = half / axes;
+  const T = positions.length / axes;
+  const cos = new Float32Array(T * headSize);
+  const sin = new Float32Array(T * headSize);
+  for (let t = 0; t < T; t++) {
     for (let i = 0; i < half; i++) {
+      const axis = Math.floor(i / perAxis);
       // float32 at each step, as the official code computes its tables
-      const frequency = Math.fround(1 / Math.fround(theta ** Math.fround((2 * i) / headSize)));
-      const angle = Math.fround(positions[t]! * frequency);
+      const frequency = Math.fround(1 / Math.fround(theta ** Math.fround((i - axis * perAxis) / perAxis)));
+      const angle = Math.fround(positions[t * axes + axis]! * frequency);
       const at = t * headSize + i;
       cos[at] = cos[at + half] = Math.cos(angle);
       sin[at] = sin[at + half] = Math.sin(angle);
     }
   }
-  return {
-    cos: tf.tensor2d(cos, [positions.length, headSize]),
-    sin: tf.tensor2d(sin, [positions.length, headSize]),
-  };
+  return { cos: tf.tensor2d(cos, [T, headSize]), sin: tf.tensor2d(sin, [T, headSize]) };
 }
 
 /**

@@ -11,7 +11,7 @@ import { ExampleStream } from "../data/sampler.ts";
 import type { Example } from "../encode/batch.ts";
 import { pairToExample } from "../encode/canvas.ts";
 import { cropToGrid } from "../encode/crop.ts";
-import { canvasPositions } from "../encode/positions.ts";
+import { canvasPositions, gridPositions } from "../encode/positions.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { generateRules } from "../generate/generate.ts";
 import { GeneratedStream } from "../generate/stream.ts";
@@ -76,7 +76,8 @@ class Work {
     const engine = await startEngine(job.engine, { threads: job.threads });
     const random = createRandom(job.seed);
     const { initial, start } = trunkOf(job, random);
-    const positions = canvasPositions(job.canvas, job.fullCanvas, job.model.prefixLength);
+    const { prefixLength, ropeAxes } = job.model;
+    const positions = ropeAxes === 2 ? gridPositions(job.canvas, prefixLength) : canvasPositions(job.canvas, job.fullCanvas, prefixLength);
     const rows = new PuzzleEmbedding(job.model.puzzleEmbeddingSize, start);
     const exchange: Exchange = job.ring ? await joinRing({ ...job.ring, rank: job.rank, worldSize: job.worldSize }) : ALONE;
     const settings = {

@@ -30,6 +30,8 @@ export interface PretrainOptions {
   readonly lCycles: number;
   readonly haltMaxSteps: number;
   readonly prefixLength: number;
+  readonly ropeAxes: 1 | 2;
+  readonly ropeTheta: number;
   readonly batchSize: number;
   readonly lrTrunk: number;
   readonly lrPuzzle: number;
@@ -200,7 +202,8 @@ function modelOf(options: PretrainOptions): ModelConfig {
     prefixLength: options.prefixLength,
     vocabularySize: 12,
     puzzleEmbeddingSize: options.hiddenSize,
-    ropeTheta: 10000,
+    ropeTheta: options.ropeTheta,
+    ropeAxes: options.ropeAxes,
     rmsNormEps: 1e-5,
   };
 }

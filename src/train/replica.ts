@@ -31,7 +31,7 @@ export const ALONE: Exchange = { rank: 0, worldSize: 1, allReduceSum: async () =
 
 export interface ReplicaSettings {
   readonly model: ModelConfig;
-  /** int32[T] RoPE positions, prefix first */
+  /** int32[T * ropeAxes] rotary positions, prefix first */
   readonly positions: Int32Array;
   /** rows of the global batch, over all ranks */
   readonly globalBatch: number;
@@ -83,6 +83,8 @@ export class Replica {
   /** optimizer steps done */
   step = 0;
   #context: ActContext;
+  /** T: prefix and canvas */
+  readonly #positions: number;
   readonly #canvasTokens: number;
   readonly #firstRow: number;
   readonly #carry: RowCarry;
@@ -103,17 +105,19 @@ export class Replica {
     this.exchange = exchange;
     this.layout = parameterLayout(model);
     this.#random = random;
-    this.#canvasTokens = positions.length - model.prefixLength;
+    const axes = model.ropeAxes ?? 1;
+    this.#positions = positions.length / axes;
+    this.#canvasTokens = this.#positions - model.prefixLength;
     this.#context = {
       config: model,
       buffers: { hInit: tf.tensor1d(initial.hInit), lInit: tf.tensor1d(initial.lInit) },
-      rotary: rotaryTables(positions, headSize(model), model.ropeTheta),
+      rotary: rotaryTables(positions, headSize(model), model.ropeTheta, axes),
     };
     const slice = sliceOf(globalBatch, exchange);
     this.#firstRow = slice.first;
     this.#carry = new RowCarry(slice.count, this.#canvasTokens);
     for (const { count } of this.#chunks()) {
-      const shape: [number, number] = [count * positions.length, model.hiddenSize];
+      const shape: [number, number] = [count * this.#positions, model.hiddenSize];
       this.#latents.push({ zH: tf.zeros(shape), zL: tf.zeros(shape) });
     }
     const weights = tf.tensor1d(initial.weights);
@@ -226,7 +230,7 @@ export class Replica {
    * @returns        int32[n * S] tokens and float32[n] halting logits
    */
   async predict(examples: readonly Example[], actSteps: number): Promise<{ tokens: Int32Array; qHaltLogits: Float32Array }> {
-    const { model, positions } = this.settings;
+    const { model } = this.settings;
     const [n, S] = [examples.length, this.#canvasTokens];
     const tokens = new Int32Array(n * S);
     examples.forEach((example, r) => {
@@ -236,7 +240,7 @@ export class Replica {
     const leaves = sliceParameters(this.#ema, this.layout);
     const start = this.#inputs(tokens, rows, new Float32Array(n).fill(1), 0, n);
     const carryOn = tf.zeros([n, 1]) as tf.Tensor2D;
-    const shape: [number, number] = [n * positions.length, model.hiddenSize];
+    const shape: [number, number] = [n * this.#positions, model.hiddenSize];
     let latents: Latents = { zH: tf.zeros(shape), zL: tf.zeros(shape) };
     for (let i = 0; i < actSteps; i++) {
       const next = evaluationStep(this.#context, leaves, { ...start, fresh: i === 0 ? start.fresh : carryOn, latents });
