@@ -20,7 +20,6 @@ import type { Job, Prediction, PredictionItem } from "../parallel/job.ts";
 import { writeCandidates } from "../predict/candidate-file.ts";
 import { scoreAnswers, scoreToJson } from "../score/pass-at-k.ts";
 import { chooseAttempts } from "../submission/choose.ts";
-import { fallbackSubmission } from "../submission/fallback.ts";
 import { writeSubmission } from "../submission/write.ts";
 import type { RankedAnswer } from "../vote/rank.ts";
 import { Ballot } from "./ballot.ts";
@@ -90,7 +89,7 @@ const ZERO_ROUND_SHARE = 0.08;
 const INTERIM_AT = [0.25, 0.5, 0.75];
 const INTERIM_SHARE = 0.03;
 
-/** Runs the job. Created before anything can fail, so that `stop` always has a submission to leave behind. */
+/** Runs the job. A submission of fallback answers is in place before it is created, so `stop` always leaves a valid one behind. */
 export class Run {
   readonly #request: RunRequest;
   readonly #clock: Clock;
@@ -109,8 +108,6 @@ export class Run {
     this.#log = log;
     this.#progress = new RunProgress(log, clock, request.workers);
     this.#candidatesPath = join(request.runDir ?? dirname(request.out), "candidates.json");
-    writeSubmission(request.out, fallbackSubmission(request.challenges.entries), request.challenges.entries);
-    log.emit("info", "fallback", `${request.out}: valid fallback answers for all ${request.challenges.entries.length} tasks are in place`);
   }
 
   /** Leaves the best submission so far and ends the workers; for signals and for the deadline. */

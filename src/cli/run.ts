@@ -20,6 +20,8 @@ import { nearest, resolveRecipe } from "../config/resolve.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { type LogLevel, openEventLog } from "../events.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
+import { fallbackSubmission } from "../submission/fallback.ts";
+import { writeSubmission } from "../submission/write.ts";
 
 interface RunArgs {
   challenges: string;
@@ -44,6 +46,13 @@ interface RunArgs {
   json?: boolean;
   logLevel?: LogLevel;
 }
+
+/** Signals that end a run in order, with the numbers that its exit status tells of them. */
+const SIGNALS = [
+  ["SIGINT", 2],
+  ["SIGTERM", 15],
+  ["SIGHUP", 1],
+] as const;
 
 /** More processes than this on one machine share too little work each. */
 const MAX_WORKERS = 4;
@@ -98,21 +107,32 @@ export const runCommand: CommandModule<object, RunArgs> = {
 };
 
 async function runHandler(args: RunArgs): Promise<void> {
-  const spent = spentSeconds(args.startedAt);
-  const clock = realClock(spent);
+  let run: Run | undefined;
+  for (const [signal, number] of SIGNALS) {
+    process.once(signal, () => {
+      run?.stop();
+      console.error(`${signal}: ${run ? `the best submission so far is in ${args.out}` : "nothing had been begun"}`);
+      process.exit(128 + number);
+    });
+  }
+  const clock = realClock(spentSeconds(args.startedAt));
   const log = openEventLog({
     file: args.runDir === undefined ? undefined : join(args.runDir, "events.jsonl"),
     level: args.logLevel ?? "info",
     seconds: () => clock.now(),
   });
-  const challenges = readChallenges(args.challenges);
+  // What can be wrong with the options is told before anything is written; then a valid submission comes first of all.
   const budgetSeconds = parseDuration(args.budget, "--budget");
   const config = args.config === undefined ? undefined : { text: readConfig(args.config), where: args.config };
   const { recipe, origins } = resolveRecipe(args.preset, config, recipeFlags(args as unknown as Record<string, unknown>));
-  const { config: checkpointConfig } = loadCheckpoint(args.checkpoint);
   const canvas = parseCanvas(args.canvas);
   if (args.steps !== undefined && !(Number.isInteger(args.steps) && args.steps >= 0))
     throw new UserError(`--steps ${args.steps}: expected a whole number from 0 up`);
+  const challenges = readChallenges(args.challenges);
+  const chosen = chooseTasks(challenges.tasks, args);
+  writeSubmission(args.out, fallbackSubmission(challenges.entries), challenges.entries);
+  log.emit("info", "fallback", `${args.out}: valid fallback answers for all ${challenges.entries.length} tasks are in place`);
+  const { config: checkpointConfig } = loadCheckpoint(args.checkpoint);
   const solutions: Solutions | undefined = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
   const engine = chooseEngine(args.engine, args.tfLib);
   const gpus = engine.engine === "tensorflow" ? countGpus() : 0;
@@ -122,7 +142,7 @@ async function runHandler(args: RunArgs): Promise<void> {
   const request: RunRequest = {
     challenges,
     challengesPath: args.challenges,
-    chosen: chooseTasks(challenges.tasks, args),
+    chosen,
     solutions,
     checkpoint: { folder: args.checkpoint, config: checkpointConfig },
     scratch: args.scratch,
@@ -151,19 +171,7 @@ async function runHandler(args: RunArgs): Promise<void> {
     );
   }
   log.emit("debug", "recipe", "settings of the adaptation", { recipe, origins });
-  const run = new Run(request, clock, log);
-  for (const [signal, number] of [
-    ["SIGINT", 2],
-    ["SIGTERM", 15],
-    ["SIGHUP", 1],
-  ] as const) {
-    process.once(signal, () => {
-      run.stop();
-      log.emit("warn", "signal", `${signal}: the best submission so far is in ${args.out}`);
-      log.close();
-      process.exit(128 + number);
-    });
-  }
+  run = new Run(request, clock, log);
   const result = await run.execute();
   if (!args.json) printTable(run, result, solutions);
   log.close();
