@@ -68,18 +68,14 @@ export function qLogits(config: ModelConfig, trunk: TrunkTensors, zH: tf.Tensor2
  * Source  TRM trm.py `reset_carry`
  */
 export function resetLatents(carried: Latents, fresh: tf.Tensor2D, start: { hInit: tf.Tensor1D; lInit: tf.Tensor1D }): Latents {
+  const [batch, D] = [fresh.shape[0], start.hInit.shape[0]];
+  const begins = tf.reshape(fresh, [batch, 1, 1]);
+  const goesOn = tf.sub(1, begins);
+  // A blend, exact for masks of 0 and 1 and finite states: a state that is not finite has stopped the training before it gets here.
   const reset = (state: tf.Tensor2D, initial: tf.Tensor1D): tf.Tensor2D => {
-    const [batch, D] = [fresh.shape[0], initial.shape[0]];
     const byRow = tf.reshape(state, [batch, state.shape[0] / batch, D]);
-    const mask = tf.reshape(fresh, [batch, 1, 1]);
-    // Not a blend: 0 * NaN would let a spoiled row spoil its successor.
-    const keep = tf.cast(tf.sub(1, mask), "bool");
-    const chosen = tf.where(
-      tf.tile(keep, [1, byRow.shape[1]!, D]),
-      byRow,
-      tf.tile(tf.reshape(initial, [1, 1, D]), [batch, byRow.shape[1]!, 1]),
-    );
-    return tf.reshape(chosen, [state.shape[0], D]);
+    const blended = tf.add(tf.mul(byRow, goesOn), tf.mul(begins, tf.reshape(initial, [1, 1, D])));
+    return tf.reshape(blended, [state.shape[0], D]);
   };
   return { zH: reset(carried.zH, start.hInit), zL: reset(carried.zL, start.lInit) };
 }
