@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { Q_LOSS_WEIGHT, rowLosses, type Targets } from "../loss/act-loss.ts";
 import type { ModelConfig } from "../model/config.ts";
+import type { Assemble } from "../model/lora.ts";
 import { type Buffers, joinParameters, nameParameters } from "../model/parameters.ts";
 import { cyclesWithoutGradient, hCycle, type Latents } from "../model/recursion.ts";
 import type { RotaryTables } from "../model/rotary.ts";
@@ -23,7 +24,7 @@ export interface ActInputs extends ModelInputs {
 
 /** What a training pass gives; the caller owns all of it. */
 export type GradientStep = {
-  /** float32 [N]: gradient of (sum of row losses) * lossScale in layout order; empty ([0]) where the trunk is frozen */
+  /** float32 [N]: gradient of (sum of row losses) * lossScale in the order of what is trained; empty ([0]) where the trunk is frozen */
   readonly trunkGradient: tf.Tensor1D;
   /**
    * float32 [B, 5 + E]: lmLoss, qHaltLoss, accuracy, exact, qHaltLogit, then the gradient of the row's own copy of
@@ -41,23 +42,25 @@ export const ROW_STATISTICS = 5;
 /**
  * Forward and backward of one ACT step.
  *
- * @param leaves    the trunk's parameters in layout order
+ * @param trainable what is trained: the trunk's parameters in layout order, or whatever `assemble` makes them of
  * @param lossScale 1 / global batch size, so that slices' gradients sum to the whole batch's
  * @param frozen    true: only the puzzle rows get a gradient
+ * @param assemble  the trunk's parameters from what is trained; see `model/lora.ts`
  * Source: TRM trm.py `ACTV1_Inner.forward`, losses.py, pretrain.py `train_batch`
  */
 export function gradientStep(
   { config, buffers, rotary }: ActContext,
-  leaves: readonly tf.Tensor[],
+  trainable: readonly tf.Tensor[],
   inputs: ActInputs,
   targets: Targets,
   lossScale: number,
   frozen = false,
+  assemble: Assemble = (leaves) => leaves,
 ): GradientStep {
   return tf.tidy(() => {
     const [batch, canvasTokens] = inputs.tokens.shape;
     const shape = attentionShape(config, batch, canvasTokens);
-    const constant = nameParameters(leaves);
+    const constant = nameParameters(assemble(trainable));
     const start = resetLatents(inputs.latents, inputs.fresh, buffers);
     const entering = cyclesWithoutGradient(
       networkOf(config, constant, shape, rotary),
@@ -69,7 +72,7 @@ export function gradientStep(
     let statistics: tf.Tensor2D | undefined;
     let latents: Latents | undefined;
     const loss = (puzzleRows: tf.Tensor, ...parameters: tf.Tensor[]): tf.Scalar => {
-      const trunk = frozen ? constant : nameParameters(parameters);
+      const trunk = frozen ? constant : nameParameters(assemble(parameters));
       const x = inputEmbeddings(config, trunk, { tokens: inputs.tokens, puzzleRows: puzzleRows as tf.Tensor2D });
       const next = hCycle(networkOf(config, trunk, shape, rotary), x, entering, config.lCycles);
       const q = tf.reshape(tf.slice2d(qLogits(config, trunk, next.zH, batch), [0, 0], [batch, 1]), [batch]) as tf.Tensor1D;
@@ -79,7 +82,7 @@ export function gradientStep(
       return tf.mul(tf.sum(tf.add(losses.lmLoss, tf.mul(losses.qHaltLoss, Q_LOSS_WEIGHT))), lossScale);
     };
     const [rowGradient, ...gradients] = tf.grads(loss as (...args: tf.Tensor[]) => tf.Scalar)(
-      frozen ? [inputs.puzzleRows] : [inputs.puzzleRows, ...leaves],
+      frozen ? [inputs.puzzleRows] : [inputs.puzzleRows, ...trainable],
     );
     const rows = tf.concat2d([statistics!, rowGradient as tf.Tensor2D], 1);
     tf.dispose(statistics!);
