@@ -1,0 +1,80 @@
+/** Compiles a pure function of tensors: traces it once, then runs it as one TensorFlow function. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
+import type { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
+import { countWork, type WorkCounts } from "./counts.ts";
+import { type EmitOptions, emit, MODEL_TAG } from "./emit.ts";
+import { type DType, type Graph, printType, type ValueType } from "./graph.ts";
+import { simplify } from "./simplify.ts";
+import { trace } from "./tracer.ts";
+
+export type CompileOptions = Partial<EmitOptions>;
+
+/** A function that was compiled for inputs of certain shapes. */
+export interface CompiledStep {
+  /** what it does; `printGraph` makes it readable */
+  readonly graph: Graph;
+  readonly counts: WorkCounts;
+  /**
+   * Runs it. The first run takes seconds: only then are the shapes compiled.
+   *
+   * @param inputs of the dtypes and shapes it was compiled for; they stay alive
+   * @returns      the results, owned by the caller
+   * @throws Error where an input has another dtype or shape
+   */
+  run(inputs: readonly tf.Tensor[]): tf.Tensor[];
+  /** Frees the compiled function; it can't be run any more. */
+  dispose(): void;
+}
+
+/**
+ * Traces and loads a function; runs nothing of it.
+ *
+ * @param step     pure: reads its inputs only (see `trace`)
+ * @param examples tensors, or their types, of the dtypes and shapes it will be run with
+ * @throws UnsupportedOp for an operation that can't be traced
+ */
+export function compile(
+  step: (inputs: tf.Tensor[]) => readonly tf.Tensor[],
+  examples: readonly (tf.Tensor | ValueType)[],
+  { target = "xla", precision = "float32" }: CompileOptions = {},
+): CompiledStep {
+  const types = examples.map(({ dtype, shape }): ValueType => ({ dtype: dtype as DType, shape: [...shape] }));
+  const graph = simplify(trace(step, types));
+  const { bytes, inputNames, outputNames } = emit(graph, { target, precision });
+  const backend = tf.findBackend("tensorflow") as unknown as NodeJSKernelBackend;
+  const model = load(backend, bytes);
+  const feeds = inputNames.map((name) => ({ name }));
+  const fetches = [...outputNames];
+  return {
+    graph,
+    counts: countWork(graph),
+    run(inputs) {
+      checkTypes(inputs, types);
+      return backend.runSavedModel(model, inputs as never, feeds as never, fetches) as unknown as tf.Tensor[];
+    },
+    dispose: () => backend.deleteSavedModel(model),
+  };
+}
+
+/** TensorFlow reads models from folders only. */
+function load(backend: NodeJSKernelBackend, bytes: Uint8Array): number {
+  const folder = mkdtempSync(join(tmpdir(), "trm-step-"));
+  try {
+    writeFileSync(join(folder, "saved_model.pb"), bytes);
+    return backend.loadSavedModelMetaGraph(folder, MODEL_TAG);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function checkTypes(inputs: readonly tf.Tensor[], types: readonly ValueType[]): void {
+  const print = (list: readonly (tf.Tensor | ValueType)[]): string[] =>
+    list.map(({ dtype, shape }) => printType({ dtype: dtype as DType, shape }));
+  const [given, expected] = [print(inputs), print(types)];
+  const wrong = expected.findIndex((type, i) => type !== given[i]);
+  if (given.length !== expected.length) throw new Error(`the compiled step takes ${expected.length} inputs, not ${given.length}`);
+  if (wrong >= 0) throw new Error(`input ${wrong} of the compiled step is ${given[wrong]}; it was compiled for ${expected[wrong]}`);
+}
