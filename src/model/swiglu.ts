@@ -1,7 +1,7 @@
 /** The gated feed-forward part of a block. */
 import * as tf from "@tensorflow/tfjs-core";
 import { linear } from "./linear.ts";
-import { ownKernel } from "./own-kernel.ts";
+import { hasOwnKernel, ownKernel } from "./own-kernel.ts";
 import type { BlockTensors } from "./parameters.ts";
 
 /**
@@ -28,16 +28,19 @@ function halves(x: tf.Tensor2D): [tf.Tensor2D, tf.Tensor2D] {
   return [tf.slice2d(x, [0, 0], [rows, width / 2]), tf.slice2d(x, [0, width / 2], [rows, width / 2])];
 }
 
+/** The fused kernels step through each half by four. */
+function fused(name: string, x: tf.Tensor2D): boolean {
+  return x.shape[1] % 8 === 0 && hasOwnKernel(name);
+}
+
 function forward(x: tf.Tensor2D): tf.Tensor2D {
-  const own = ownKernel("Gate", { x }, {});
-  if (own) return own[0] as tf.Tensor2D;
+  if (fused("Gate", x)) return ownKernel("Gate", { x }, {})![0] as tf.Tensor2D;
   const [g, up] = halves(x);
   return tf.mul(tf.mul(g, tf.sigmoid(g)), up);
 }
 
 function backward(dy: tf.Tensor2D, x: tf.Tensor2D): tf.Tensor2D {
-  const own = ownKernel("GateGrad", { dy, x }, {});
-  if (own) return own[0] as tf.Tensor2D;
+  if (fused("GateGrad", x)) return ownKernel("GateGrad", { dy, x }, {})![0] as tf.Tensor2D;
   const [g, up] = halves(x);
   const s = tf.sigmoid(g);
   const silu = tf.mul(g, s);
