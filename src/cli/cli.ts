@@ -1,6 +1,6 @@
 /** All commands, the options that they share, and what becomes of errors. */
 import yargs from "yargs";
-import { messageOf, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
 import { benchCommand } from "./bench.ts";
 import { generateCommand } from "./generate.ts";
 import { mergeCommand } from "./merge.ts";
@@ -42,7 +42,15 @@ export async function runCli(argv: readonly string[]): Promise<void> {
     .help()
     .version(VERSION)
     .exitProcess(false)
-    .fail(false);
+    .check((values, options) => refuseMissingValues(argv, values, options as unknown as OptionTypes), true)
+    .fail((message, error) => {
+      if (error) throw error;
+      const near = message.startsWith("Did you mean");
+      const command = near || argv[0] === undefined || argv[0].startsWith("-") ? "" : `${argv[0]} `;
+      throw new UserError(`${near ? `${argv[0]}: no such command. ` : ""}${message}\nsee \`trm ${command}--help\``);
+    });
+  // What reads our output may go away (`| head`); that is no reason to end a run of hours.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   try {
     await parser.parseAsync();
   } catch (error) {
@@ -53,11 +61,36 @@ export async function runCli(argv: readonly string[]): Promise<void> {
 /** The version in package.json, put in by build.mjs. */
 declare const VERSION: string;
 
+/** Names of the options that take a value, by its type; part of what yargs tells a check. */
+interface OptionTypes {
+  readonly string: readonly string[];
+  readonly number: readonly string[];
+}
+
+/**
+ * Refuses an option without its value, for which yargs would take the default without a word, and numbers that are none.
+ *
+ * @throws UserError that names every such option
+ */
+function refuseMissingValues(argv: readonly string[], values: Readonly<Record<string, unknown>>, options: OptionTypes): true {
+  const takesValue = new Set([...options.string, ...options.number].map((name) => `--${name}`));
+  const end = argv.indexOf("--");
+  const words = end < 0 ? argv : argv.slice(0, end);
+  const missing = words.flatMap((word, i) => {
+    const name = word.endsWith("=") ? word.slice(0, -1) : word;
+    const next = words[i + 1];
+    return takesValue.has(name) && (name !== word || next === undefined || next.startsWith("--")) ? [`${name}: its value is missing`] : [];
+  });
+  const notNumbers = options.number.flatMap((name) => (Number.isNaN(values[name]) ? [`--${name}: expected a number`] : []));
+  const problems = missing.length > 0 ? missing : [...new Set(notNumbers)];
+  if (problems.length > 0) throw new UserError(problems.join("\n"));
+  return true;
+}
+
 /** Prints what was thrown. @returns the exit status it means */
 function report(error: unknown): number {
-  // yargs throws its own complaints about arguments as YError
-  if (error instanceof UserError || (error instanceof Error && error.name === "YError")) {
-    console.error(`${messageOf(error)}${error instanceof UserError ? "" : "\nsee `trm <command> --help`"}`);
+  if (error instanceof UserError) {
+    console.error(error.message);
     return EXIT.user;
   }
   console.error(`internal: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);

@@ -2,6 +2,7 @@
 import type { Argv, CommandModule } from "yargs";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import { parseDuration } from "../budget/duration.ts";
+import { UserError } from "../errors.ts";
 import type { LogLevel } from "../events.ts";
 import { type PretrainOptions, pretrain } from "../train/pretrain.ts";
 
@@ -62,7 +63,7 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
       .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library" })
       .option("save-every", { type: "string", default: "5m", describe: "write the checkpoint this often" })
       .check(({ steps, budget }) => {
-        if ((steps === undefined) === (budget === undefined)) throw new Error("give --steps or --budget, one of them");
+        if ((steps === undefined) === (budget === undefined)) throw new UserError("give --steps or --budget, one of them");
         return true;
       }) as unknown as Argv<PretrainArgs>,
   handler: async (args) => {
