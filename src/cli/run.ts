@@ -6,6 +6,7 @@ import pc from "picocolors";
 import type { Argv, CommandModule } from "yargs";
 import { Run, type RunRequest, type RunResult } from "../adapt/run.ts";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
+import type { Entry } from "../arc/challenges-json.ts";
 import { equalGrids } from "../arc/grid.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import type { Task } from "../arc/task.ts";
@@ -130,13 +131,14 @@ async function runHandler(args: RunArgs): Promise<void> {
     throw new UserError(`--steps ${args.steps}: expected a whole number from 0 up`);
   const challenges = readChallenges(args.challenges);
   const chosen = chooseTasks(challenges.tasks, args);
-  writeSubmission(args.out, fallbackSubmission(challenges.entries), challenges.entries);
+  const cores = availableParallelism();
+  parseWorkers(args.workers, 0, cores);
+  writeFirst(args.out, challenges.entries);
   log.emit("info", "fallback", `${args.out}: valid fallback answers for all ${challenges.entries.length} tasks are in place`);
   const { config: checkpointConfig } = loadCheckpoint(args.checkpoint);
   const solutions: Solutions | undefined = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
   const engine = chooseEngine(args.engine, args.tfLib);
   const gpus = engine.engine === "tensorflow" ? countGpus() : 0;
-  const cores = availableParallelism();
   const workers = Math.min(parseWorkers(args.workers, gpus, cores), recipe.batchSize);
   const threads = engine.engine === "tensorflow" && gpus === 0 ? Math.max(1, Math.floor(cores / workers)) : undefined;
   const request: RunRequest = {
@@ -177,6 +179,16 @@ async function runHandler(args: RunArgs): Promise<void> {
   log.close();
   if (args.json) console.log(JSON.stringify(result));
   process.exit(0); // workers are gone; a timer or a socket left over must not hold the run past its budget
+}
+
+/** The valid submission that stands from the start. */
+function writeFirst(out: string, entries: readonly Entry[]): void {
+  try {
+    writeSubmission(out, fallbackSubmission(entries), entries);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    throw new UserError(`--out ${out}: can't be written: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 function readConfig(path: string): string {
