@@ -22,6 +22,7 @@ export class RunProgress {
   #lmLoss: number | undefined;
   #accuracy: number | undefined;
   #exact: number | undefined;
+  #step = 0;
   #ended = false;
 
   constructor(log: EventLog, clock: Clock, workers: number) {
@@ -29,6 +30,11 @@ export class RunProgress {
     this.#clock = clock;
     this.#rss = new Array<number>(workers).fill(0);
     this.#tensors = new Array<number>(workers).fill(0);
+  }
+
+  /** Optimizer steps that were told of. */
+  get step(): number {
+    return this.#step;
   }
 
   /** Mean token loss of recent steps. */
@@ -59,6 +65,7 @@ export class RunProgress {
     this.#tensors[rank] = tensors;
     const mix = (old: number | undefined, value: number): number => (old === undefined ? value : old + MEAN_WEIGHT * (value - old));
     if (rank !== 0) return;
+    this.#step = progress.step;
     this.#lmLoss = mix(this.#lmLoss, progress.lmLoss);
     if (progress.finished > 0) {
       this.#accuracy = mix(this.#accuracy, progress.accuracy / progress.finished);

@@ -88,6 +88,8 @@ const ZERO_ROUND_SHARE = 0.08;
 /** Interim predictions, at these shares of the training, are made where all of them cost less than this share of it. */
 const INTERIM_AT = [0.25, 0.5, 0.75];
 const INTERIM_SHARE = 0.03;
+/** A row's forward and backward pass of a training step, in ACT steps of a prediction. */
+const TRAIN_COST = 3;
 
 /** Runs the job. A submission of fallback answers is in place before it is created, so `stop` always leaves a valid one behind. */
 export class Run {
@@ -101,6 +103,8 @@ export class Run {
   #lastWrite = Number.NEGATIVE_INFINITY;
   #stopped = false;
   #votes = 0;
+  /** the work ended because of an error, not of the clock */
+  #failed = false;
 
   constructor(request: RunRequest, clock: Clock, log: EventLog) {
     this.#request = request;
@@ -128,6 +132,17 @@ export class Run {
     const deadline = this.#end();
     const items = itemsOf(chosen, 0);
     const seconds = { load: 0, adapt: 0, predict: 0 };
+    let running: { name: "adapt" | "predict"; began: number } | undefined;
+    const took = (): void => {
+      if (running) seconds[running.name] += this.#clock.now() - running.began;
+      running = undefined;
+    };
+    const timed = async <T>(name: "adapt" | "predict", act: () => Promise<T>): Promise<T> => {
+      running = { name, began: this.#clock.now() };
+      const result = await act();
+      took();
+      return result;
+    };
     let steps = 0;
     let engineInWords: string = this.#request.engine.engine;
     // However the work goes, this is when it is over.
@@ -139,23 +154,15 @@ export class Run {
       if (items.length === 0) return this.#log.emit("warn", "nothing", "no test input to work on; the fallback answers stand");
       const { pool, engine, variants } = await this.#startWorkers(deadline);
       engineInWords = engine;
-      this.#pool = pool;
       seconds.load = this.#clock.now();
-      const zeroBegan = this.#clock.now();
-      const perPrediction = await this.#zeroRound(pool, items, deadline);
-      seconds.predict += this.#clock.now() - zeroBegan;
+      const perPrediction = await timed("predict", () => this.#zeroRound(pool, items, deadline));
       const plan = this.#plan(perPrediction, items.length, variants, deadline);
-      if (plan.trainSeconds > 0) {
-        const began = this.#clock.now();
-        steps = await this.#train(pool, plan, items, deadline, perPrediction);
-        seconds.adapt = this.#clock.now() - began;
-      }
-      const began = this.#clock.now();
-      await this.#predict(pool, chosen, plan, items, variants, deadline);
-      seconds.predict += this.#clock.now() - began;
+      if (plan.trainSeconds > 0) steps = await timed("adapt", () => this.#train(pool, plan, items, deadline, perPrediction));
+      await timed("predict", () => this.#predict(pool, chosen, plan, items, variants, deadline));
     };
     const worked = work().catch((error: unknown) => {
       if (this.#stopped) return;
+      this.#failed = true;
       if (error instanceof UserError) throw error;
       this.#log.emit("error", "failed", `${messageOf(error)}; the best submission so far stands`);
     });
@@ -164,7 +171,22 @@ export class Run {
     } finally {
       this.stop();
     }
+    took(); // the phase that the deadline cut
+    steps = Math.max(steps, this.#progress.step);
+    if (items.length > 0 && steps === 0 && !this.#failed && !this.#predictOnly) {
+      const left = `the budget of ${formatDuration(this.#request.budgetSeconds)} left no time for`;
+      const text =
+        this.#votes > 0
+          ? `${left} a training step; these are the unadapted model's answers`
+          : `${left} a prediction; these are fallback answers`;
+      this.#log.emit("warn", "budget", text);
+    }
     return this.#result(seconds, steps, engineInWords);
+  }
+
+  /** nothing is to be trained, as was asked for */
+  get #predictOnly(): boolean {
+    return this.#request.recipe.method === "none" || this.#request.steps === 0;
   }
 
   /** The instant, on this run's clock plus the process's start, by which work must be over. */
@@ -230,7 +252,7 @@ export class Run {
       "start",
       `${chosen.length} tasks, ${itemsOf(chosen, 0).length} test inputs on a ${wanted} x ${wanted} canvas; ${workers} workers on ${engine.engine} (${engine.reason}); batch ${recipe.batchSize}, ${microBatch} rows at a time in each`,
     );
-    const { pool, ready } = await WorkerPool.start(jobs, joined, {
+    const { pool, ready: started } = WorkerPool.start(jobs, joined, {
       environment: this.#request.environment,
       watcher: {
         progress: (rank, report) => this.#progress.worker(rank, report),
@@ -241,6 +263,8 @@ export class Run {
       },
       startBy: deadline - this.#now(),
     });
+    this.#pool = pool; // before anything can happen: `stop` ends its processes
+    const ready = await started;
     for (const warning of ready[0]!.warnings) this.#log.emit("debug", "variants", warning);
     this.#log.emit(
       "info",
@@ -291,17 +315,20 @@ export class Run {
   }
 
   #plan(perPrediction: number, testInputs: number, variants: number, deadline: number): Plan {
-    const { recipe, workers, steps } = this.#request;
-    const plan = planPhases({
-      remaining: deadline - this.#now(),
-      perPrediction,
-      workers,
-      testInputs,
-      variants,
-      actSteps: this.#actSteps,
-      reserve: 0.25,
-      predictOnly: recipe.method === "none" || steps === 0,
-    });
+    const { recipe, workers, engine } = this.#request;
+    const inputs = { perPrediction, workers, testInputs, variants, actSteps: this.#actSteps, reserve: 0.25 };
+    const remaining = deadline - this.#now();
+    let plan = planPhases({ ...inputs, remaining, predictOnly: this.#predictOnly });
+    // A step that can't end in time would take the time of votes as well. Only where measured times hold from the start, without compiling.
+    const step = (TRAIN_COST * perPrediction * Math.ceil(recipe.batchSize / workers)) / this.#actSteps;
+    if (engine.engine === "wasm" && plan.trainSeconds > 0 && step > plan.trainSeconds) {
+      plan = planPhases({ ...inputs, remaining, predictOnly: true });
+      this.#log.emit(
+        "info",
+        "no-step",
+        `a training step would take about ${formatDuration(step)} of the ${formatDuration(remaining)} left`,
+      );
+    }
     const text = `plan: train ${formatDuration(plan.trainSeconds)}, predict ${formatDuration(plan.predictSeconds)} (${plan.rounds} of ${variants} variants at ${plan.actSteps} ACT steps)`;
     this.#log.emit("info", "plan", text, { ...plan });
     return plan;
@@ -319,6 +346,7 @@ export class Run {
       const trained = await pool.train({ deadline: began + share * plan.trainSeconds, finalDeadline: final, maxSteps });
       if (this.#stopped) return steps;
       if (trained.length === 0) {
+        this.#failed = true;
         this.#log.emit("error", "training", "training failed in every worker; predicting with what was learned so far");
         return steps;
       }
@@ -335,13 +363,7 @@ export class Run {
       this.#write();
       this.#log.emit("info", "interim", `interim answers after step ${steps}`, this.#scoreNow());
     }
-    if (steps === 0)
-      this.#log.emit(
-        "warn",
-        "budget",
-        `the budget of ${formatDuration(this.#request.budgetSeconds)} left no time for a training step; these are the unadapted model's answers`,
-      );
-    else
+    if (steps > 0)
       this.#log.emit("info", "trained", `${steps} optimizer steps in ${formatDuration(this.#now() - began)}; ${this.#progress.summary()}`);
     return steps;
   }

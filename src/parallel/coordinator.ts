@@ -93,6 +93,15 @@ class WorkerProcess {
     waiting?.reject(error);
   }
 
+  /** Ends the process because we want it to: nothing that anyone need hear of but who waits for it. */
+  kill(why: string): void {
+    if (!this.lost) {
+      this.lost = new WorkerLost(`worker ${this.rank} ${why}`);
+      this.#fail(this.lost);
+    }
+    this.child.kill("SIGKILL");
+  }
+
   #lose(how: string, watcher: PoolWatcher): void {
     if (this.lost) return;
     this.lost = new WorkerLost(`worker ${this.rank} ${how}`);
@@ -115,38 +124,37 @@ export class WorkerPool {
   }
 
   /**
-   * Starts one process for each job and waits until all are ready.
+   * Starts one process for each job.
    *
    * @param jobs    without rank, world size and ring, which are filled in here
    * @param joined  true: one model, gradients exchanged; false: each worker on its own
-   * @throws UserError where a worker says what the user can mend; WorkerLost where one dies
+   * @returns the pool, at once, so that its processes can be ended at any time; `ready` rejects with a UserError where a worker
+   *   says what the user can mend, with WorkerLost where one dies or is late
    */
-  static async start(
+  static start(
     jobs: readonly Omit<Job, "rank" | "worldSize" | "ring">[],
     joined: boolean,
     options: PoolOptions,
-  ): Promise<{ pool: WorkerPool; ready: ReportOf<"ready">[] }> {
+  ): { pool: WorkerPool; ready: Promise<ReportOf<"ready">[]> } {
     const ringFolder = joined && jobs.length > 1 ? createRingFolder() : undefined;
     const ring = ringFolder
       ? { folder: ringFolder, token: randomBytes(16).toString("hex"), timeoutMillis: RING_TIMEOUT_MILLIS }
       : undefined;
     const workers = jobs.map((_, rank) => new WorkerProcess(rank, options));
     const pool = new WorkerPool(workers, options.watcher, ringFolder);
-    const timer = setTimeout(() => pool.kill(), 1000 * Math.max(0, Math.min(START_SECONDS, options.startBy ?? START_SECONDS)));
-    try {
-      const ready = await Promise.all(
-        workers.map((worker, rank) => {
-          worker.send({ kind: "job", job: { ...jobs[rank]!, rank: joined ? rank : 0, worldSize: joined ? jobs.length : 1, ring } });
-          return worker.next("ready");
-        }),
-      );
-      return { pool, ready };
-    } catch (error) {
+    const startSeconds = Math.max(0, Math.min(START_SECONDS, options.startBy ?? START_SECONDS));
+    const timer = setTimeout(() => pool.kill(`was not ready within ${startSeconds.toFixed(1)} s`), 1000 * startSeconds);
+    const ready = Promise.all(
+      workers.map((worker, rank) => {
+        worker.send({ kind: "job", job: { ...jobs[rank]!, rank: joined ? rank : 0, worldSize: joined ? jobs.length : 1, ring } });
+        return worker.next("ready");
+      }),
+    );
+    const failed = ready.catch((error: unknown) => {
       pool.kill();
       throw error;
-    } finally {
-      clearTimeout(timer);
-    }
+    });
+    return { pool, ready: failed.finally(() => clearTimeout(timer)) };
   }
 
   /** Ranks that still answer. */
@@ -184,7 +192,7 @@ export class WorkerPool {
   /**
    * Predicts all items, a chunk at a time on whichever worker is free; a chunk of a worker that is lost goes to another.
    *
-   * @param owner     rank that must predict an item; negative where any may
+   * @param owner     rank that must predict an item, unless it is lost; negative where any may
    * @param goOn      asked before each chunk; false leaves the rest undone
    * @param arrived   told of each chunk as it comes, with the seconds it took
    */
@@ -204,7 +212,7 @@ export class WorkerPool {
       const taken: PredictionItem[] = [];
       for (let i = 0; i < waiting.length && taken.length < options.chunk; ) {
         const owner = options.owner(waiting[i]!);
-        if (owner < 0 || owner === rank) taken.push(...waiting.splice(i, 1));
+        if (owner < 0 || owner === rank || this.#workers[owner]?.lost) taken.push(...waiting.splice(i, 1));
         else i++;
       }
       return taken;
@@ -237,8 +245,8 @@ export class WorkerPool {
   }
 
   /** Ends all workers at once and clears away the ring's sockets. */
-  kill(): void {
-    for (const { child } of this.#workers) child.kill("SIGKILL");
+  kill(why = "was ended"): void {
+    for (const worker of this.#workers) worker.kill(why);
     if (this.#ringFolder) rmSync(this.#ringFolder, { recursive: true, force: true });
   }
 }

@@ -111,7 +111,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   };
   const means = new RunningMeans();
   let shown = 0;
-  const { pool, ready } = await WorkerPool.start(
+  const { pool, ready: started } = WorkerPool.start(
     Array.from({ length: options.workers }, () => job),
     true,
     {
@@ -135,6 +135,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       },
     },
   );
+  const ready = await started;
   log.emit("info", "ready", `${ready.length} workers ready, ${ready[0]!.parameters} parameters, ${ready[0]!.engine}`);
   let stopping = false;
   const stop = (): void => {
