@@ -1,23 +1,11 @@
 /** Which parameters a model has, under which names and in which shapes. */
-import type { ModelConfig } from "./config.ts";
+import { innerSize, type ModelConfig } from "../model/config.ts";
 
 /** A parameter in host memory. */
 export interface Tensor {
   readonly shape: readonly number[];
   /** row-major */
   readonly data: Float32Array;
-}
-
-/** Inner width of the SwiGLU. Source: TRM models/layers.py, `SwiGLU` (Python's round: a half goes to the even neighbour). */
-export function innerSize({
-  expansion,
-  hiddenSize,
-  innerMultiple,
-}: Pick<ModelConfig, "expansion" | "hiddenSize" | "innerMultiple">): number {
-  const exact = (expansion * hiddenSize * 2) / 3;
-  const rounded = Math.round(exact);
-  const wanted = rounded - exact === 0.5 && rounded % 2 === 1 ? rounded - 1 : rounded;
-  return Math.ceil(wanted / innerMultiple) * innerMultiple;
 }
 
 /**

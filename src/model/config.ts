@@ -30,9 +30,16 @@ export interface ModelConfig {
   readonly rmsNormEps: number;
 }
 
-/** Inner width of SwiGLU. Source: TRM models/layers.py `SwiGLU`. */
-export function innerSize({ expansion, hiddenSize, innerMultiple }: ModelConfig): number {
-  return Math.ceil(Math.round((expansion * hiddenSize * 2) / 3) / innerMultiple) * innerMultiple;
+/** Inner width of SwiGLU. Source: TRM models/layers.py `SwiGLU` (Python's round: a half goes to the even neighbour). */
+export function innerSize({
+  expansion,
+  hiddenSize,
+  innerMultiple,
+}: Pick<ModelConfig, "expansion" | "hiddenSize" | "innerMultiple">): number {
+  const exact = (expansion * hiddenSize * 2) / 3;
+  const rounded = Math.round(exact);
+  const wanted = rounded - exact === 0.5 && rounded % 2 === 1 ? rounded - 1 : rounded;
+  return Math.ceil(wanted / innerMultiple) * innerMultiple;
 }
 
 /** Width of one attention head. */

@@ -57,19 +57,31 @@ export class PuzzleEmbedding implements EmbeddingRows {
   }
 }
 
-/** Mean and standard deviation over the rows of a table, in float64: what a checkpoint keeps of them. */
-export function rowStatistics(rows: Iterable<Float32Array>, size: number): { mean: Float32Array; std: Float32Array } {
-  const sum = new Float64Array(size);
-  const squares = new Float64Array(size);
+/** Mean and spread of a table's rows, column by column: what a checkpoint keeps of them. */
+export interface RowStatistics {
+  /** float32[E] */
+  readonly mean: Float32Array;
+  /** float32[E]; population standard deviation, 0 for one row */
+  readonly std: Float32Array;
+}
+
+/**
+ * Mean and standard deviation of each column over all rows, in float64.
+ *
+ * @param size E, numbers a row
+ * @returns zeros where there is no row
+ */
+export function rowStatistics(rows: Iterable<Float32Array>, size: number): RowStatistics {
+  const mean = new Float64Array(size);
+  const squares = new Float64Array(size); // about the running mean: no cancellation
   let count = 0;
   for (const row of rows) {
     count++;
     for (let i = 0; i < size; i++) {
-      sum[i]! += row[i]!;
-      squares[i]! += row[i]! * row[i]!;
+      const off = row[i]! - mean[i]!;
+      mean[i]! += off / count;
+      squares[i]! += off * (row[i]! - mean[i]!);
     }
   }
-  const mean = Float32Array.from(sum, (s) => s / Math.max(1, count));
-  const std = Float32Array.from(squares, (s, i) => Math.sqrt(Math.max(0, s / Math.max(1, count) - (sum[i]! / Math.max(1, count)) ** 2)));
-  return { mean, std };
+  return { mean: Float32Array.from(mean), std: Float32Array.from(squares, (sum) => Math.sqrt(sum / Math.max(1, count))) };
 }

@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { checkCheckpointConfig } from "../../../src/checkpoint/config.ts";
 import { loadCheckpoint } from "../../../src/checkpoint/load.ts";
-import { rowStatistics } from "../../../src/checkpoint/resize.ts";
+import { rowsOf } from "../../../src/checkpoint/resize.ts";
 import { decodeSafetensors, encodeSafetensors, type SafetensorsTensor } from "../../../src/checkpoint/safetensors.ts";
 import { type CheckpointContent, saveCheckpoint } from "../../../src/checkpoint/save.ts";
 import { expectedShapes, type Tensor } from "../../../src/checkpoint/shapes.ts";
 import { UserError } from "../../../src/errors.ts";
+import { rowStatistics } from "../../../src/model/puzzle-embedding.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -123,7 +124,7 @@ test("a model file far larger than its config is refused before it is read", () 
 });
 
 test("mean and standard deviation of rows are those of a hand calculation", () => {
-  const { mean, std } = rowStatistics(Float32Array.of(1, 10, 3, 10, 5, 10, 7, 10), 2);
+  const { mean, std } = rowStatistics(rowsOf(Float32Array.of(1, 10, 3, 10, 5, 10, 7, 10), 2), 2);
   assert.deepEqual([...mean], [4, 10]);
   assert.deepEqual([...std], [Math.fround(Math.sqrt(5)), 0]); // (9 + 1 + 1 + 9) / 4
 });

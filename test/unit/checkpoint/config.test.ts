@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkCheckpointConfig, parseCheckpointConfig } from "../../../src/checkpoint/config.ts";
-import { expectedShapes, innerSize } from "../../../src/checkpoint/shapes.ts";
+import { expectedShapes } from "../../../src/checkpoint/shapes.ts";
 import { UserError } from "../../../src/errors.ts";
+import { innerSize } from "../../../src/model/config.ts";
 
 const MODEL = { hiddenSize: 512, numHeads: 8, lLayers: 2, hCycles: 3, lCycles: 4, haltMaxSteps: 16, prefixLength: 16 };
 const CONFIG = { format: "trm", formatVersion: 1, model: MODEL, canvas: 30, training: { recipe: "replication", gpu: "H100" } };
@@ -26,6 +27,7 @@ test("defaults are filled in and further fields of the training record kept", ()
     vocabularySize: 12,
     puzzleEmbeddingSize: 512,
     ropeTheta: 10000,
+    ropeAxes: 1,
     rmsNormEps: 1e-5,
   });
   assert.deepEqual(training, { recipe: "replication", gpu: "H100", dataSets: [], steps: 0 });
