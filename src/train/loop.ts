@@ -20,8 +20,8 @@ export interface Course {
   readonly frozenShare: number;
 }
 
-/** The numbers that every rank learns from the others on the way of the gradients. */
-const CONTROL = { stop: 0, plannedSteps: 1, length: 2 } as const;
+/** The numbers that every rank learns from the others on the way of the gradients; after these come the draws of each global row. */
+const CONTROL = { stop: 0, plannedSteps: 1, draws: 2 } as const;
 
 /** When to stop. */
 export interface Until {
@@ -67,7 +67,7 @@ export class TrainingLoop {
   readonly #course: Course;
   readonly #clock: Clock;
   readonly #exampleAt: (index: number) => Example;
-  /** draws made by each global row; row r's n-th is place n * B + r of the stream */
+  /** draws made by each global row, of all ranks; row r's n-th is place n * B + r of the stream */
   readonly draws: Int32Array;
   #planned: number;
   #stepSeconds = 0;
@@ -110,14 +110,19 @@ export class TrainingLoop {
     const replica = this.#replica;
     const { rank, worldSize } = replica.exchange;
     const B = replica.settings.globalBatch;
-    const next = (row: number): Example => this.#exampleAt(this.draws[row]!++ * B + row);
     const now = (): number => this.#clock.processStart + this.#clock.now();
     for (;;) {
       if (until.maxSteps !== undefined && replica.step >= until.maxSteps) return "steps";
       if (until.pauseAtStep !== undefined && replica.step >= until.pauseAtStep) return "paused";
       if (worldSize === 1 && this.#stopRequested) return this.#takeStop();
       const started = now();
-      const control = new Float32Array(CONTROL.length);
+      const control = new Float32Array(CONTROL.draws + B);
+      for (const row of replica.globalRows()) control[CONTROL.draws + row] = this.draws[row]!; // the other rows are other ranks'
+      const next = (row: number): Example => {
+        const place = this.draws[row]! * B + row;
+        control[CONTROL.draws + row] = ++this.draws[row]!;
+        return this.#exampleAt(place);
+      };
       // The step that is about to run is the last one when another would not end in time.
       if (this.#stopRequested || (rank === 0 && started + 2 * this.#stepSeconds > until.deadline)) control[CONTROL.stop] = 1;
       if (rank === 0) control[CONTROL.plannedSteps] = this.#plan(until, started);
@@ -125,6 +130,7 @@ export class TrainingLoop {
       if (worldSize === 1 && started + this.#stepSeconds > until.deadline && replica.step > 0) return "deadline";
       const metrics = await replica.trainStep(next, rates, control);
       this.#planned = control[CONTROL.plannedSteps]!;
+      this.draws.set(control.subarray(CONTROL.draws)); // exact up to 16.7 million draws
       const took = now() - started;
       this.#stepSeconds = this.#stepSeconds === 0 ? took : this.#stepSeconds + STEP_TIME_WEIGHT * (took - this.#stepSeconds);
       watch({ ...metrics, step: replica.step, plannedSteps: this.#planned, stepSeconds: this.#stepSeconds, lrTrunk: rates.lrTrunk });

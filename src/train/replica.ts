@@ -135,6 +135,11 @@ export class Replica {
     return this.#carry.size;
   }
 
+  /** Their places in the global batch. */
+  globalRows(): number[] {
+    return Array.from({ length: this.#carry.size }, (_, i) => this.#firstRow + i);
+  }
+
   /**
    * One optimizer step, which is one ACT step for every row.
    *
