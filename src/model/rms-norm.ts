@@ -27,7 +27,8 @@ function forward(x: tf.Tensor2D, y: tf.Tensor2D, eps: number): { normed: tf.Tens
   const own = ownKernel("AddRmsNorm", { x, y }, { eps });
   if (own) return { normed: own[0] as tf.Tensor2D, inverse: own[1] as tf.Tensor2D };
   const sum = tf.add(x, y);
-  const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(sum), -1, true), eps)) as tf.Tensor2D;
+  // not rsqrt: TensorFlow's is approximate and a little too small, and PyTorch's is the exact quotient
+  const inverse = tf.div(1, tf.sqrt(tf.add(tf.mean(tf.square(sum), -1, true), eps))) as tf.Tensor2D;
   return { normed: tf.mul(sum, inverse), inverse };
 }
 
