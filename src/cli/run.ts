@@ -6,7 +6,6 @@ import pc from "picocolors";
 import type { Argv, CommandModule } from "yargs";
 import { Run, type RunRequest, type RunResult } from "../adapt/run.ts";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
-import type { Entry } from "../arc/challenges-json.ts";
 import { equalGrids } from "../arc/grid.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import type { Task } from "../arc/task.ts";
@@ -117,11 +116,13 @@ async function runHandler(args: RunArgs): Promise<void> {
     });
   }
   const clock = realClock(spentSeconds(args.startedAt));
-  const log = openEventLog({
-    file: args.runDir === undefined ? undefined : join(args.runDir, "events.jsonl"),
-    level: args.logLevel ?? "info",
-    seconds: () => clock.now(),
-  });
+  const log = writing(`--run-dir ${args.runDir}`, () =>
+    openEventLog({
+      file: args.runDir === undefined ? undefined : join(args.runDir, "events.jsonl"),
+      level: args.logLevel ?? "info",
+      seconds: () => clock.now(),
+    }),
+  );
   // What can be wrong with the options is told before anything is written; then a valid submission comes first of all.
   const budgetSeconds = parseDuration(args.budget, "--budget");
   const config = args.config === undefined ? undefined : { text: readConfig(args.config), where: args.config };
@@ -133,7 +134,7 @@ async function runHandler(args: RunArgs): Promise<void> {
   const chosen = chooseTasks(challenges.tasks, args);
   const cores = availableParallelism();
   parseWorkers(args.workers, 0, cores);
-  writeFirst(args.out, challenges.entries);
+  writing(`--out ${args.out}`, () => writeSubmission(args.out, fallbackSubmission(challenges.entries), challenges.entries));
   log.emit("info", "fallback", `${args.out}: valid fallback answers for all ${challenges.entries.length} tasks are in place`);
   const { config: checkpointConfig } = loadCheckpoint(args.checkpoint);
   const solutions: Solutions | undefined = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
@@ -181,13 +182,13 @@ async function runHandler(args: RunArgs): Promise<void> {
   process.exit(0); // workers are gone; a timer or a socket left over must not hold the run past its budget
 }
 
-/** The valid submission that stands from the start. */
-function writeFirst(out: string, entries: readonly Entry[]): void {
+/** What `write` gives. @throws UserError that names the option where the file system refuses */
+function writing<T>(option: string, write: () => T): T {
   try {
-    writeSubmission(out, fallbackSubmission(entries), entries);
+    return write();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    throw new UserError(`--out ${out}: can't be written: ${messageOf(error)}`, { cause: error });
+    throw new UserError(`${option}: can't be written: ${messageOf(error)}`, { cause: error });
   }
 }
 
