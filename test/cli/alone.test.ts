@@ -27,7 +27,18 @@ test("the bundle and a checkpoint run alone: nothing around them, an empty home,
   if (!cutOff) t.diagnostic("`unshare --net` does not work here: run with the network in reach");
   const budget = await roomySeconds();
   const out = join(folder, "out", "submission.json");
-  const options = ["run", "--challenges", "challenges.json", "--checkpoint", "checkpoint", "--out", out, "--budget", `${budget}s`, "--json"];
+  const options = [
+    "run",
+    "--challenges",
+    "challenges.json",
+    "--checkpoint",
+    "checkpoint",
+    "--out",
+    out,
+    "--budget",
+    `${budget}s`,
+    "--json",
+  ];
   const env = ["env", "-i", `PATH=${dirname(process.execPath)}`, `HOME=${home}`];
   const [command, ...rest] = [...(cutOff ? unshare : []), ...env, process.execPath, "trm.mjs", ...options, ...QUICK];
   const began = performance.now();

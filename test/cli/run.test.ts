@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  assertValid,
+  childrenOf,
+  keysInOrder,
+  lastLine,
+  peakBytes,
+  put,
+  roomySeconds,
+  runArguments,
+  SAMPLE,
+  SAMPLE_SOLUTIONS,
+  scratch,
+  start,
+  trm,
+} from "./toy.ts";
+
+const MIB = 2 ** 20;
+const ids = (path: string): string[] => keysInOrder(readFileSync(path, "utf8"));
+const sampleIds = [...readFileSync(SAMPLE, "utf8").matchAll(/^\s*\{?\s*"([^"]+)": \{/gm)].map(([, id]) => id!);
+
+test("run adapts, predicts and votes within its budget, and leaves a valid submission and what --json promises", async () => {
+  const budget = await roomySeconds();
+  const { args, out } = await runArguments("whole", `${budget}s`);
+  const running = start(...args, "--solutions", SAMPLE_SOLUTIONS, "--workers", "2", "--json");
+  await running.said(/train +step/);
+  await sleep(1000); // the peak of memory is that of a step
+  const parentBytes = peakBytes(running.child.pid!);
+  const workerBytes = childrenOf(running.child.pid!).map(peakBytes);
+  const ended = await running.ended;
+  const result = lastLine(ended);
+  assert.ok(ended.seconds <= budget + 2, `a budget of ${budget} s took ${ended.seconds} s\n${ended.stderr}`);
+  await assertValid(out);
+  assert.deepEqual(ids(out), sampleIds, "ids in the order of the challenges");
+
+  const candidates = join(out, "../candidates.json");
+  assert.deepEqual(
+    {
+      submission: result.submission,
+      candidates: result.candidates,
+      tasks: result.tasks,
+      testInputs: result.testInputs,
+      workers: result.workers,
+    },
+    { submission: out, candidates, tasks: 20, testInputs: 22, workers: 2 },
+  );
+  assert.ok((result.steps as number) > 0, ended.stderr);
+  assert.match(result.engine as string, /wasm/);
+  const seconds = result.seconds as Record<string, number>;
+  assert.deepEqual(Object.keys(seconds), ["load", "adapt", "predict", "total"]);
+  assert.ok(
+    Object.values(seconds).every((value) => value > 0) && seconds.total! >= seconds.load! + seconds.adapt! + seconds.predict! - 0.01,
+  );
+  assert.ok(seconds.total! <= ended.seconds, "the run's own clock starts no earlier than the process");
+  assert.ok((result.fallbackInputs as number) >= 0 && (result.fallbackInputs as number) <= 22);
+  const score = result.score as Record<string, number>;
+  for (const name of ["pass@1", "pass@2", "pass@1PerTask", "pass@2PerTask"]) assert.ok(score[name]! >= 0 && score[name]! <= 1, name);
+
+  const { tasks } = JSON.parse(readFileSync(candidates, "utf8")) as { tasks: Record<string, { votes: number }[][]> };
+  assert.deepEqual(Object.keys(tasks).sort(), [...sampleIds].sort());
+  assert.ok(
+    Object.values(tasks)
+      .flat()
+      .every((answers) => answers.length >= 1 && answers.every(({ votes }) => votes >= 1)),
+  );
+
+  assert.ok((result.parentRssBytes as number) < 300 * MIB && parentBytes < 300 * MIB, `parent ${parentBytes}`);
+  for (const bytes of result.workerRssBytes as number[]) assert.ok(bytes > 0 && bytes < 1000 * MIB, `worker ${bytes}`);
+  assert.equal(workerBytes.length, 2);
+  for (const bytes of workerBytes) assert.ok(bytes > 0 && bytes < 1000 * MIB, `worker from outside ${bytes}`);
+  assert.deepEqual(readdirSync(scratch), [], "no socket folder is left over");
+});
+
+test("run --tasks and --limit work on some tasks and give the others fallbacks", async () => {
+  const [first, second, third] = sampleIds as [string, string, string];
+  const some = await runArguments("some", "30s");
+  const result = lastLine(await trm(...some.args, "--tasks", `${third},${first}`, "--method", "none", "--workers", "1", "--json"));
+  assert.deepEqual(ids(some.out), sampleIds);
+  await assertValid(some.out);
+  const answered = (folder: string): string[] => {
+    const { tasks } = JSON.parse(readFileSync(join(folder, "../candidates.json"), "utf8")) as { tasks: Record<string, unknown[][]> };
+    return sampleIds.filter((id) => tasks[id]?.some((answers) => answers.length > 0));
+  };
+  assert.deepEqual(answered(some.out), [first, third]);
+  assert.ok((result.fallbackInputs as number) >= 18);
+  const limited = await runArguments("limited", "30s");
+  lastLine(await trm(...limited.args, "--limit", "2", "--method", "none", "--workers", "1", "--json"));
+  assert.deepEqual(answered(limited.out), [first, second]);
+});
+
+test("run --sync none has each of two workers adapt to its own tasks, and answers all of them", async () => {
+  const { args, out } = await runArguments("apart", "30s");
+  const ended = await trm(...args, "--sync", "none", "--workers", "2", "--steps", "2", "--limit", "4", "--json");
+  const result = lastLine(ended);
+  assert.equal(result.steps, 2);
+  assert.equal(result.votes, 3 * 4, "each of the four inputs once before training, and twice after"); // 2 variants
+  await assertValid(out);
+});
+
+/** Votes and halting probabilities: any change of the weights that predict shows in them. */
+async function candidatesOf(name: string, ...options: string[]): Promise<string> {
+  const { args, out } = await runArguments(name, "60s");
+  lastLine(await trm(...args, "--limit", "3", "--workers", "1", "--ema-decay", "0", "--json", ...options));
+  return readFileSync(join(out, "../candidates.json"), "utf8");
+}
+
+test("run --method embeddings moves the puzzle rows alone; none and --steps 0 move nothing", async () => {
+  const none = await candidatesOf("none", "--method", "none");
+  assert.equal(await candidatesOf("no-steps", "--steps", "0"), none);
+  const still = ["--steps", "2", "--lr-puzzle", "0", "--lr-trunk", "0.05"]; // rows stand still: what changes is the trunk
+  assert.equal(await candidatesOf("rows-still", "--method", "embeddings", ...still), none, "the trunk has moved");
+  assert.notEqual(await candidatesOf("full-still", "--method", "full", ...still), none, "a moved trunk would not have shown");
+  const rows = await candidatesOf("rows", "--method", "embeddings", "--steps", "2", "--lr-puzzle", "0.5");
+  assert.notEqual(rows, none, "the rows have not moved");
+});
+
+test("the same seed and number of workers give the same candidates", async () => {
+  const twice = ["first-time", "second-time"].map(async (name) => {
+    const { args, out } = await runArguments(name, "60s");
+    lastLine(await trm(...args, "--limit", "3", "--workers", "2", "--steps", "3", "--seed", "7", "--json"));
+    return readFileSync(join(out, "../candidates.json"), "utf8");
+  });
+  assert.equal(await twice[0], await twice[1]);
+});
+
+for (const budget of [1, 3]) {
+  test(`a budget of ${budget} s that is too small to adapt is kept, with a warning and a valid submission`, async () => {
+    const { args, out } = await runArguments(`budget-${budget}`, `${budget}s`);
+    const ended = await trm(...args, "--batch-size", "4096", "--workers", "2", "--json");
+    const result = lastLine(ended);
+    assert.ok(ended.seconds <= budget + 2, `took ${ended.seconds} s`);
+    assert.equal(result.steps, 0);
+    assert.match(ended.stderr, /warning: the budget of [13]s left no time for a (training step|prediction); these are/);
+    await assertValid(out);
+  });
+}
+
+test("tasks with 30 x 30 grids are done in time: fewer votes, none missing", async () => {
+  const { args, out } = await runArguments("large", "8s", largeTasks(10));
+  const ended = await trm(...args, "--workers", "2", "--json");
+  const result = lastLine(ended);
+  assert.ok(ended.seconds <= 10, `took ${ended.seconds} s\n${ended.stderr}`);
+  assert.equal(result.canvas, 30);
+  await assertValid(out, largeTasks(10));
+});
+
+/** A file of tasks of 30 x 30 cells whose answer is the input with two colours exchanged. */
+function largeTasks(count: number): string {
+  const grid = (seed: number, swap: boolean): number[][] =>
+    Array.from({ length: 30 }, (_, r) =>
+      Array.from({ length: 30 }, (_, c) => {
+        const color = (r * r + seed * c + ((r * c) >> 2)) % 10;
+        return swap && color < 2 ? 1 - color : color;
+      }),
+    );
+  const pair = (seed: number): object => ({ input: grid(seed, false), output: grid(seed, true) });
+  const tasks = Array.from({ length: count }, (_, i) => [
+    `large${i}`,
+    { train: [pair(3 * i + 1), pair(3 * i + 2)], test: [{ input: grid(3 * i + 3, false) }] },
+  ]);
+  return put("large.json", JSON.stringify(Object.fromEntries(tasks)));
+}
+
+test("a reader of the log that goes away does not end the run", async () => {
+  const { args, out } = await runArguments("deaf", "30s");
+  const running = start(...args, "--limit", "2", "--steps", "1", "--workers", "1", "--log-level", "debug");
+  running.child.stderr!.destroy();
+  running.child.stdout!.destroy();
+  const { status } = await running.ended;
+  assert.equal(status, 0);
+  const { tasks } = JSON.parse(readFileSync(join(out, "../candidates.json"), "utf8")) as { tasks: Record<string, unknown[][]> };
+  assert.ok(tasks[sampleIds[0]!]![0]!.length > 0, "it predicted");
+});
