@@ -43,7 +43,8 @@ export function planPhases(inputs: PlanInputs): Plan {
   const first = predictOnly ? 1 : FIRST_ROUND_SHARE;
   while (actSteps > 1 && round() > first * usable) actSteps = Math.ceil(actSteps / 2);
   const share = predictOnly ? 1 : PREDICT_SHARE;
-  const rounds = Math.max(1, Math.min(variants, Math.floor((share * usable) / round())));
+  const fit = round() > 0 ? Math.floor((share * usable) / round()) : variants; // nothing to predict costs nothing
+  const rounds = Math.max(1, Math.min(variants, fit));
   const predictSeconds = Math.min(usable, rounds * round());
   return { trainSeconds: predictOnly ? 0 : usable - predictSeconds, predictSeconds, rounds, actSteps };
 }
