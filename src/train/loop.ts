@@ -49,15 +49,17 @@ const STEP_TIME_WEIGHT = 0.1;
 /** Steps assumed before the first one was timed. */
 const UNKNOWN_STEPS = 1000;
 
-/** Rates of a step (0 = first) under a course whose run has `planned` steps. */
+/** Rates of a step (0 = first) under a course whose run has `planned` steps; a step behind the plan's end has the last one's. */
 export function ratesAt(step: number, planned: number, course: Course): StepRates {
+  // Plans shrink while the time runs out: then the cosine must not rise again, nor a trunk thaw that stays frozen throughout.
+  const at = Math.min(step, planned - 1);
   const warmupSteps = Math.min(course.warmupSteps, Math.floor(planned / 10));
   const shape = { warmupSteps, totalSteps: planned, minRatio: course.lrMinRatio };
   return {
-    lrTrunk: learningRate(step + 1, { base: course.lrTrunk, ...shape }),
-    lrPuzzle: learningRate(step + 1, { base: course.lrPuzzle, ...shape }),
+    lrTrunk: learningRate(at + 1, { base: course.lrTrunk, ...shape }),
+    lrPuzzle: learningRate(at + 1, { base: course.lrPuzzle, ...shape }),
     emaDecay: course.emaWarmup ? Math.min(course.emaDecay, (1 + step) / (10 + step)) : course.emaDecay,
-    frozen: step < course.frozenShare * planned,
+    frozen: at < course.frozenShare * planned,
   };
 }
 
