@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import * as tf from "@tensorflow/tfjs-core";
+import { startEngine } from "../../../src/backend/select.ts";
+import { ADAM_ATAN2_DEFAULTS } from "../../../src/optim/adam-atan2.ts";
+import { sliceOf } from "../../../src/train/replica.ts";
+import { difference, relativeL2 } from "../../golden/npz.ts";
+import { exampleAt, RATES, stream, TOKENS, tinyReplica } from "./tiny-replica.ts";
+
+before(() => startEngine("wasm"));
+
+test("a batch in parts gives the step of the whole batch, within rounding", async () => {
+  const whole = tinyReplica();
+  const states = [whole, tinyReplica({ microBatch: 2 }), tinyReplica({ microBatch: 4 })];
+  const losses: number[][] = [];
+  for (const replica of states) {
+    const next = stream(6);
+    const metrics = [];
+    for (let step = 0; step < 3; step++) metrics.push(await replica.trainStep(next, RATES));
+    losses.push(metrics.map(({ lmLoss }) => lmLoss));
+  }
+  for (const [i, replica] of states.entries()) {
+    if (replica === whole) continue;
+    losses[i]!.forEach((loss, step) => {
+      assert.ok(Math.abs(loss / losses[0]![step]! - 1) <= 1e-4, `step ${step + 1}: loss ${loss} and ${losses[0]![step]}`);
+    });
+  }
+  // After one step the first moment is a tenth of the gradient, which is what must agree.
+  const [one, two] = [tinyReplica(), tinyReplica({ microBatch: 4 })];
+  for (const replica of [one, two]) await replica.trainStep(stream(6), RATES);
+  const off = relativeL2((await two.trunk()).firstMoment, (await one.trunk()).firstMoment);
+  assert.ok(off > 0 && off <= 1e-5, `gradients differ by ${off}`);
+  for (const id of one.rows.touched()) assert.ok(difference(two.rows.row(id), one.rows.row(id)).max <= 1e-6);
+  for (const replica of [...states, one, two]) replica.dispose();
+});
+
+test("steps and predictions leave no tensor behind, and dispose frees all", async () => {
+  const atStart = tf.memory().numTensors;
+  const replica = tinyReplica({ microBatch: 4, explorationProbability: 0.5 });
+  const next = stream(6);
+  const round = async (): Promise<void> => {
+    await replica.trainStep(next, RATES);
+    await replica.trainStep(next, { ...RATES, frozen: true });
+    await replica.predict([exampleAt(1), exampleAt(2), exampleAt(3)], 2);
+  };
+  await round();
+  const warm = tf.memory();
+  for (let i = 0; i < 3; i++) await round();
+  assert.equal(tf.memory().numTensors, warm.numTensors);
+  assert.equal(tf.memory().numBytes, warm.numBytes);
+  replica.restore({ ...(await replica.trunk()), ...(await replica.buffers()), step: 8 });
+  assert.equal(tf.memory().numTensors, warm.numTensors);
+  replica.dispose();
+  assert.equal(tf.memory().numTensors, atStart);
+});
+
+test("a frozen step moves the puzzle rows of the batch and no other bit", async () => {
+  const replica = tinyReplica();
+  const next = stream(6);
+  await replica.trainStep(next, RATES);
+  const trunk = await replica.trunk();
+  const copies = Object.fromEntries(Object.entries(trunk).map(([name, values]) => [name, values.slice()]));
+  const rows = new Map([...replica.rows.touched(), 77].map((id) => [id, replica.rows.row(id).slice()]));
+  await replica.trainStep(next, { ...RATES, frozen: true });
+  for (const [name, values] of Object.entries(await replica.trunk())) assert.deepEqual(values, copies[name], name);
+  for (const [id, before] of rows) {
+    const moved = replica.rows.row(id).some((v, i) => v !== before[i]);
+    assert.equal(moved, id !== 77, `row ${id}`);
+  }
+  assert.equal(replica.step, 2);
+  replica.dispose();
+});
+
+test("predictions come from the averaged trunk, not from the raw one", async () => {
+  // Row 77 is never trained, so only the trunk can change what is predicted for it.
+  const example = { ...exampleAt(0), puzzleId: 77 };
+  const halting = async (emaDecay: number): Promise<{ before: number; after: number }> => {
+    const replica = tinyReplica({ adam: { ...ADAM_ATAN2_DEFAULTS, weightDecay: 0 } });
+    const next = stream(6);
+    const before = (await replica.predict([example], 2)).qHaltLogits[0]!;
+    for (let i = 0; i < 3; i++) await replica.trainStep(next, { ...RATES, emaDecay });
+    const after = (await replica.predict([example], 2)).qHaltLogits[0]!;
+    const { ema, weights } = await replica.trunk();
+    if (emaDecay === 0) assert.deepEqual(ema, weights);
+    replica.dispose();
+    return { before, after };
+  };
+  const kept = await halting(1);
+  assert.equal(kept.after, kept.before);
+  const followed = await halting(0);
+  assert.notEqual(followed.after, followed.before);
+});
+
+test("the answer of a prediction does not depend on its neighbours in the batch", async () => {
+  const replica = tinyReplica();
+  const together = await replica.predict([exampleAt(1), exampleAt(2), exampleAt(3)], 2);
+  for (let i = 0; i < 3; i++) {
+    const alone = await replica.predict([exampleAt(i + 1)], 2);
+    assert.deepEqual([...alone.tokens], [...together.tokens.subarray(i * TOKENS, (i + 1) * TOKENS)]);
+    assert.ok(Math.abs(alone.qHaltLogits[0]! - together.qHaltLogits[i]!) <= 1e-5);
+  }
+  replica.dispose();
+});
+
+test("a loss that is not finite stops the step before anything is updated", async () => {
+  const replica = tinyReplica();
+  replica.rows.row(3).fill(Number.NaN);
+  const { weights } = await replica.trunk();
+  const row = replica.rows.row(1).slice();
+  await assert.rejects(replica.trainStep(stream(6), RATES), /loss is not finite in optimizer step 1/);
+  assert.deepEqual((await replica.trunk()).weights, weights);
+  assert.deepEqual(replica.rows.row(1), row);
+  assert.equal(replica.step, 0);
+  replica.dispose();
+});
+
+test("training on one batch over and over learns it", async () => {
+  const replica = tinyReplica();
+  const next = (row: number) => exampleAt(row);
+  const first = await replica.trainStep(next, RATES);
+  let last = first;
+  for (let i = 0; i < 60; i++) last = await replica.trainStep(next, { ...RATES, lrTrunk: 3e-3 });
+  assert.ok(last.lmLoss < 0.7 * first.lmLoss, `${first.lmLoss} -> ${last.lmLoss}`);
+  replica.dispose();
+});
+
+test("ranks share the global batch without gap or overlap", () => {
+  for (const [batch, worldSize] of [
+    [6, 1],
+    [7, 3],
+    [384, 4],
+    [5, 5],
+  ] as const) {
+    const slices = Array.from({ length: worldSize }, (_, rank) => sliceOf(batch, { rank, worldSize }));
+    assert.deepEqual(
+      slices.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i)),
+      Array.from({ length: batch }, (_, i) => i),
+    );
+    const counts = slices.map(({ count }) => count);
+    assert.ok(Math.max(...counts) - Math.min(...counts) <= 1);
+  }
+});
