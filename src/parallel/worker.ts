@@ -1,4 +1,5 @@
 /** A worker process: one engine, one replica, its slice of every batch and of the predictions. */
+import { Worker } from "node:worker_threads";
 import * as tf from "@tensorflow/tfjs-core";
 import { undoAugmentation } from "../augment/augmentation.ts";
 import { startEngine } from "../backend/select.ts";
@@ -34,6 +35,7 @@ export async function serveParent(): Promise<void> {
     if (process.connected) process.send!(report);
   };
   process.on("disconnect", () => process.exit(0)); // the parent is gone: nothing here is worth going on for
+  endWithParent();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {}); // the parent decides when workers end
   let work: Work | undefined;
   let queue: Promise<void> = Promise.resolve();
@@ -56,6 +58,12 @@ export async function serveParent(): Promise<void> {
       })
       .catch(fail);
   });
+}
+
+/** A step may keep this thread from hearing of the parent's end for minutes; another one looks out for it. */
+function endWithParent(): void {
+  const watch = `const parent = ${process.ppid}; setInterval(() => process.ppid === parent || process.kill(process.pid, "SIGKILL"), 1000)`;
+  new Worker(watch, { eval: true, stdin: false, resourceLimits: { maxOldGenerationSizeMb: 16 } }).unref();
 }
 
 /** What a worker has once it knows its job. */

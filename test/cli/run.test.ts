@@ -7,9 +7,9 @@ import {
   assertValid,
   childrenOf,
   keysInOrder,
+  largeTasks,
   lastLine,
   peakBytes,
-  put,
   roomySeconds,
   runArguments,
   SAMPLE,
@@ -147,23 +147,6 @@ test("tasks with 30 x 30 grids are done in time: fewer votes, none missing", asy
   assert.equal(result.canvas, 30);
   await assertValid(out, largeTasks(10));
 });
-
-/** A file of tasks of 30 x 30 cells whose answer is the input with two colours exchanged. */
-function largeTasks(count: number): string {
-  const grid = (seed: number, swap: boolean): number[][] =>
-    Array.from({ length: 30 }, (_, r) =>
-      Array.from({ length: 30 }, (_, c) => {
-        const color = (r * r + seed * c + ((r * c) >> 2)) % 10;
-        return swap && color < 2 ? 1 - color : color;
-      }),
-    );
-  const pair = (seed: number): object => ({ input: grid(seed, false), output: grid(seed, true) });
-  const tasks = Array.from({ length: count }, (_, i) => [
-    `large${i}`,
-    { train: [pair(3 * i + 1), pair(3 * i + 2)], test: [{ input: grid(3 * i + 3, false) }] },
-  ]);
-  return put("large.json", JSON.stringify(Object.fromEntries(tasks)));
-}
 
 test("a reader of the log that goes away does not end the run", async () => {
   const { args, out } = await runArguments("deaf", "30s");

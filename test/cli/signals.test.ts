@@ -8,6 +8,7 @@ import {
   childrenOf,
   type Ended,
   isAlive,
+  largeTasks,
   lastLine,
   processesHere,
   type Running,
@@ -76,17 +77,19 @@ for (const [stage, pattern] of [
   });
 }
 
-test("the workers of a run that is killed outright are gone within 5 s", async () => {
-  const { args, out } = await runArguments("orphans", "60s");
-  const running = start(...args, "--workers", "2");
-  await running.said(/train +step/);
+test("the workers of a run that is killed outright are gone within 5 s, even from the middle of a step that takes longer", async () => {
+  const challenges = largeTasks(2);
+  const { args, out } = await runArguments("orphans", "10m", challenges);
+  const running = start(...args, "--workers", "2", "--batch-size", "384");
+  await running.said(/plan: train/);
+  await sleep(500);
   const workers = childrenOf(running.child.pid!);
   assert.equal(workers.length, 2);
   assert.ok(workers.every(isAlive));
   running.child.kill("SIGKILL");
   assert.equal((await running.ended).status, 137);
   await assertGone(workers, 5);
-  await assertValid(out);
+  await assertValid(out, challenges);
 });
 
 for (const [how, signal, sync] of [

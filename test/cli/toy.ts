@@ -180,3 +180,20 @@ export async function assertGone(pids: readonly number[], seconds: number): Prom
 export function peakBytes(pid: number): number {
   return 1024 * Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]);
 }
+
+/** A file of tasks of 30 x 30 cells whose answer is the input with two colours exchanged. */
+export function largeTasks(count: number): string {
+  const grid = (seed: number, swap: boolean): number[][] =>
+    Array.from({ length: 30 }, (_, r) =>
+      Array.from({ length: 30 }, (_, c) => {
+        const color = (r * r + seed * c + ((r * c) >> 2)) % 10;
+        return swap && color < 2 ? 1 - color : color;
+      }),
+    );
+  const pair = (seed: number): object => ({ input: grid(seed, false), output: grid(seed, true) });
+  const tasks = Array.from({ length: count }, (_, i) => [
+    `large${i}`,
+    { train: [pair(3 * i + 1), pair(3 * i + 2)], test: [{ input: grid(3 * i + 3, false) }] },
+  ]);
+  return put("large.json", JSON.stringify(Object.fromEntries(tasks)));
+}
