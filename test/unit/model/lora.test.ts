@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import * as tf from "@tensorflow/tfjs-core";
+import { startEngine } from "../../../src/backend/select.ts";
 import { initTrunk } from "../../../src/model/init.ts";
-import { initLora, loraLayout, mergeLora } from "../../../src/model/lora.ts";
-import { parameterCount, parameterLayout } from "../../../src/model/parameters.ts";
+import { initLora, loraAssemble, loraLayout, mergeLora } from "../../../src/model/lora.ts";
+import { joinParameters, parameterCount, parameterLayout, sliceParameters } from "../../../src/model/parameters.ts";
 import { createRandom } from "../../../src/random.ts";
+import { difference } from "../../golden/npz.ts";
 import { TINY } from "../train/tiny-replica.ts";
 
 const layout = parameterLayout(TINY);
@@ -59,4 +62,16 @@ test("merging adds alpha / rank times B A, by a hand calculation", () => {
   merged.forEach((value, i) => {
     assert.equal(value, i === place ? Math.fround(weights[i]! + 51) : weights[i]);
   });
+});
+
+test("the tensors that training assembles are the merged weights, for a rank above 1", async () => {
+  await startEngine("wasm");
+  const settings = { rank: 3, alpha: 5 };
+  const specs = loraLayout(layout, settings);
+  const adapters = Float32Array.from({ length: parameterCount(specs) }, (_, i) => Math.sin(i));
+  const assembled = tf.tidy(() => {
+    const frozen = sliceParameters(tf.tensor1d(weights), layout);
+    return joinParameters(loraAssemble(frozen, layout, settings)(sliceParameters(tf.tensor1d(adapters), specs))).dataSync() as Float32Array;
+  });
+  assert.ok(difference(assembled, mergeLora(weights, adapters, layout, settings)).max <= 1e-5);
 });

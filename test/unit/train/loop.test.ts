@@ -162,6 +162,17 @@ test("with several ranks, another rank's wish to stop ends this one after the sa
   assert.ok(told.every(({ plannedSteps }) => plannedSteps === 40));
 });
 
+test("with several ranks the last step that ends in time is announced on the way, by rank 0", async () => {
+  const { run, replica, clock } = start(
+    () => 1,
+    {},
+    (clock) => new PacedReplica(clock, () => 1, 0, 2),
+  );
+  assert.equal(await run({ seconds: 10.5 }), "deadline");
+  assert.equal(replica.step, 10);
+  assert.equal(clock.now(), 10);
+});
+
 test("warm-up takes at most a tenth of the planned steps", () => {
   assert.equal(ratesAt(0, 100, COURSE).lrTrunk, 1e-4 / 10);
   assert.equal(ratesAt(4, 100, COURSE).lrTrunk, 1e-4 / 2);
