@@ -1,5 +1,5 @@
 /** All commands, the options that they share, and what becomes of errors. */
-import yargs from "yargs";
+import yargs, { type MiddlewareFunction } from "yargs";
 import { UserError } from "../errors.ts";
 import { benchCommand } from "./bench.ts";
 import { generateCommand } from "./generate.ts";
@@ -37,11 +37,12 @@ export async function runCli(argv: readonly string[]): Promise<void> {
     .demandCommand(1, "name a command; `trm --help` lists them")
     .strict()
     .recommendCommands()
-    .parserConfiguration({ "duplicate-arguments-array": false, "strip-aliased": true })
+    .parserConfiguration({ "strip-aliased": true })
     .wrap(Math.min(120, yargs().terminalWidth() || 100))
     .help()
     .version(VERSION)
     .exitProcess(false)
+    .middleware(takeLast as unknown as MiddlewareFunction, true)
     .check((values, options) => refuseMissingValues(argv, values, options as unknown as OptionTypes), true)
     .fail((message, error) => {
       if (error) throw error;
@@ -61,10 +62,22 @@ export async function runCli(argv: readonly string[]): Promise<void> {
 /** The version in package.json, put in by build.mjs. */
 declare const VERSION: string;
 
-/** Names of the options that take a value, by its type; part of what yargs tells a check. */
+/** Names of the options by type; part of what yargs tells a check. */
 interface OptionTypes {
+  /** those that take several, positional arguments among them */
+  readonly array: readonly string[];
   readonly string: readonly string[];
   readonly number: readonly string[];
+}
+
+/** Of an option given more than once, the last counts. (yargs can see to this itself, but then keeps one positional argument only.) */
+function takeLast(values: Record<string, unknown>, y: { getOptions(): OptionTypes }): void {
+  const options = y.getOptions(); // the types of yargs know neither the second argument nor this
+  for (const [name, value] of Object.entries(values)) {
+    const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    if (Array.isArray(value) && name !== "_" && !options.array.includes(name) && !options.array.includes(kebab))
+      values[name] = value.at(-1);
+  }
 }
 
 /**

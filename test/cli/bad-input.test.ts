@@ -113,6 +113,7 @@ test("an option that is unknown or has a wrong value is refused, by its name and
   await refused(/Unknown argument: bugdet/, "--bugdet", "3s");
   await refused(/--budget: its value is missing/, "--budget");
   await refused(/--budget "abc" is not a duration; write it as/, "--budget", "abc");
+  await refused(/--budget "abc"/, "--budget", "1s", "--budget", "abc"); // the last one counts
   await refused(/--preset dmeo: no such preset; did you mean demo\?/, "--preset", "dmeo");
   await refused(/--workers 0: expected auto or a whole number in 1\.\.64/, "--workers", "0");
   await refused(/--canvas 31: expected auto or a whole number in 1\.\.30/, "--canvas", "31");
