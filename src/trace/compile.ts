@@ -10,6 +10,10 @@ import { type DType, type Graph, printType, type ValueType } from "./graph.ts";
 import { simplify } from "./simplify.ts";
 import { trace } from "./tracer.ts";
 
+/**
+ * How to compile. The target is by default XLA on a GPU, where joining small operations saves trips through memory, and
+ * TensorFlow's graph on a CPU, whose oneDNN products are faster than XLA's there and which needs no seconds to compile.
+ */
 export type CompileOptions = Partial<EmitOptions>;
 
 /** A function that was compiled for inputs of certain shapes. */
@@ -39,12 +43,13 @@ export interface CompiledStep {
 export function compile(
   step: (inputs: tf.Tensor[]) => readonly tf.Tensor[],
   examples: readonly (tf.Tensor | ValueType)[],
-  { target = "xla", precision = "float32" }: CompileOptions = {},
+  { target, precision = "float32" }: CompileOptions = {},
 ): CompiledStep {
+  const backend = tf.findBackend("tensorflow") as unknown as NodeJSKernelBackend | null;
+  if (!backend) throw new Error("compiling needs the TensorFlow engine, which was not started");
   const types = examples.map(({ dtype, shape }): ValueType => ({ dtype: dtype as DType, shape: [...shape] }));
   const graph = simplify(trace(step, types));
-  const { bytes, inputNames, outputNames } = emit(graph, { target, precision });
-  const backend = tf.findBackend("tensorflow") as unknown as NodeJSKernelBackend;
+  const { bytes, inputNames, outputNames } = emit(graph, { target: target ?? (backend.isUsingGpuDevice ? "xla" : "graph"), precision });
   const model = load(backend, bytes);
   const feeds = inputNames.map((name) => ({ name }));
   const fetches = [...outputNames];
