@@ -7,6 +7,7 @@ import { ADAM_ATAN2_DEFAULTS, adamATan2, adamATan2Rates } from "../../src/optim/
 import { emaUpdate } from "../../src/optim/ema.ts";
 import { type CompiledStep, type CompileOptions, compile } from "../../src/trace/compile.ts";
 import { printGraph } from "../../src/trace/graph.ts";
+import { isOutOfMemory, jit } from "../../src/trace/jit.ts";
 import { supportedOps, UnsupportedOp } from "../../src/trace/shapes.ts";
 import { trace } from "../../src/trace/tracer.ts";
 import { evaluationStep, gradientStep, ROW_STATISTICS, readOut } from "../../src/train/act-step.ts";
@@ -299,6 +300,7 @@ test("what can't be traced is refused by name, and leaves the engine as it was",
     [([v]) => [tf.neg(tf.keep(tf.exp(v!)))], /1 tensors outlive it/],
   ];
   const before = surroundings();
+  assert.equal(tf.getKernelsForBackend("trace").length, 0);
   for (const [step, message] of refused) {
     assert.throws(() => trace(step, types), message);
     assert.deepEqual(surroundings(), before);
@@ -330,4 +332,23 @@ test("fifty compiled runs leave as many tensors as one, here and in TensorFlow",
   assert.deepEqual(count(), before);
   compiled.dispose();
   assert.equal(binding.getNumOfSavedModels(), models);
+});
+
+test("jit compiles once per shape, and runs op by op with a warning what can't be traced", options, () => {
+  const binding = tf.backend() as unknown as { getNumOfSavedModels(): number };
+  const models = binding.getNumOfSavedModels();
+  const warnings: string[] = [];
+  let calls = 0;
+  const counted = jit("twice", ([x]) => [tf.mul(x!, ++calls > 2 ? 0 : 2)], { warn: (sentence) => warnings.push(sentence) });
+  const twice = (...numbers: number[]): number[] => [...counted.run([tf.tensor1d(numbers)])[0]!.dataSync()];
+  assert.deepEqual([twice(1, 2), twice(3, 4), twice(5), twice(6), twice(7, 8)], [[2, 4], [6, 8], [10], [12], [14, 16]]); // biome-ignore format: results
+  assert.equal(calls, 2);
+  assert.equal(binding.getNumOfSavedModels() - models, 2);
+  counted.dispose();
+  assert.equal(binding.getNumOfSavedModels(), models);
+  const untraceable = jit("sums", ([x]) => [tf.cumsum(x!)], { target: "graph", warn: (sentence) => warnings.push(sentence) });
+  for (let i = 0; i < 2; i++) assert.deepEqual([...untraceable.run([tf.tensor1d([1, 2, 3])])[0]!.dataSync()], [1, 3, 6]);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0]!, /sums does not run compiled \(graph\): operation Cumsum cannot be traced/);
+  assert.ok(isOutOfMemory(new Error("Session fail to run with error: OOM when allocating tensor")) && !isOutOfMemory(new Error("Cumsum")));
 });

@@ -1,0 +1,67 @@
+/** A pure function of tensors, compiled when it is first called, once per shape of its inputs. */
+import type * as tf from "@tensorflow/tfjs-core";
+import { messageOf } from "../errors.ts";
+import { type CompiledStep, type CompileOptions, compile } from "./compile.ts";
+import { printType, type ValueType } from "./graph.ts";
+
+export type Step = (inputs: tf.Tensor[]) => tf.Tensor[];
+
+/** A step that compiles itself; inputs stay alive, results belong to the caller. */
+export interface JitStep {
+  run(inputs: tf.Tensor[]): tf.Tensor[];
+  /** Frees what was compiled; `run` compiles anew. */
+  dispose(): void;
+}
+
+export interface JitOptions extends CompileOptions {
+  /** is told, once per shape and reason, why something runs slower than it could */
+  readonly warn: (sentence: string) => void;
+}
+
+/**
+ * The step, compiled where that works: by XLA where that is the target, else as TensorFlow's graph, else op by op.
+ *
+ * @param name of the step, for warnings
+ * @throws what the step throws op by op, and errors of running out of memory, which running it otherwise would not mend
+ */
+export function jit(name: string, step: Step, { warn, ...options }: JitOptions): JitStep {
+  const compiled = new Map<string, CompiledStep | "op by op">();
+
+  /** Compiles and runs for the first time: XLA compiles no sooner than that. */
+  const firstRun = (key: string, inputs: tf.Tensor[]): tf.Tensor[] => {
+    const attempts: CompileOptions[] = options.target === "graph" ? [options] : [options, { ...options, target: "graph" }];
+    for (const attempt of attempts) {
+      let candidate: CompiledStep | undefined;
+      try {
+        candidate = compile(step, inputs, attempt);
+        const results = candidate.run(inputs);
+        compiled.set(key, candidate);
+        return results;
+      } catch (error) {
+        candidate?.dispose();
+        if (isOutOfMemory(error)) throw error;
+        warn(`${name} does not run compiled${attempt.target ? ` (${attempt.target})` : ""}: ${messageOf(error)}`);
+      }
+    }
+    compiled.set(key, "op by op");
+    return step(inputs);
+  };
+
+  return {
+    run(inputs) {
+      const key = inputs.map(({ dtype, shape }) => printType({ dtype, shape } as ValueType)).join(" ");
+      const known = compiled.get(key);
+      if (!known) return firstRun(key, inputs);
+      return known === "op by op" ? step(inputs) : known.run(inputs);
+    },
+    dispose() {
+      for (const entry of compiled.values()) if (entry !== "op by op") entry.dispose();
+      compiled.clear();
+    },
+  };
+}
+
+/** Whether TensorFlow gave up for want of memory; a smaller batch may help. */
+export function isOutOfMemory(error: unknown): boolean {
+  return /out of memory|OOM when allocating|RESOURCE_EXHAUSTED/i.test(messageOf(error));
+}
