@@ -32,6 +32,12 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
         describe: "generated kinds, comma-separated; all that are not held out unless given (see `generate --list`)",
       })
       .option("rules-per-kind", { type: "number", default: 24, describe: "different generated tasks of each kind" })
+      .option("row-visits", {
+        type: "number",
+        default: 0,
+        describe: "give a row to a new task after this many examples, so that the trunk learns to work with young rows; 0 = never",
+      })
+      .option("row-slots", { type: "number", default: 320, describe: "rows in use at a time with --row-visits" })
       .option("canvas", { type: "number", default: 8, describe: "canvas side in cells" })
       .option("full-canvas", { type: "number", default: 30, describe: "canvas side that fixes the row stride of positions" })
       .option("hidden-size", { type: "number", default: 96, describe: "width of the trunk" })

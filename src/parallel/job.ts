@@ -1,6 +1,7 @@
 /** What passes between the parent and its workers. Sent as structured clones over Node's IPC channel. */
 import type { Task } from "../arc/task.ts";
 import type { EngineName } from "../backend/select.ts";
+import type { RowLives } from "../generate/stream.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { AdamATan2Settings } from "../optim/adam-atan2.ts";
 import type { Course, Progress, Until } from "../train/loop.ts";
@@ -28,6 +29,8 @@ export type TrainingData =
       readonly kind: "generated";
       readonly kinds?: readonly string[] | undefined;
       readonly rulesPerKind: number;
+      /** rows change their rules, see `generate/stream.ts`; start must be `mean` then */
+      readonly lives?: RowLives | undefined;
       readonly seed: number | string;
     };
 

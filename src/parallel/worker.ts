@@ -164,10 +164,14 @@ class Work {
       ...nameFlat(ema, this.#replica.layout),
     ]);
     const rows = this.#replica.rows;
-    const puzzleEmbedding = rowStatistics(
+    const statistics = rowStatistics(
       rows.touched().map((id) => rows.row(id)),
       rows.size,
     );
+    // Where the trunk was trained on rows that begin at a fixed mean, that is the start that it knows.
+    const { data, trunk: source } = this.#job;
+    const begins = data.kind === "generated" && data.lives && source.kind === "checkpoint";
+    const puzzleEmbedding = begins ? { ...statistics, mean: loadCheckpoint(source.folder).puzzleEmbedding.mean } : statistics;
     const record = { recipe: "", dataSets: [], steps: this.#replica.step, ...training };
     saveCheckpoint(folder, {
       config: { format: "trm", formatVersion: 1, model, canvas: fullCanvas, training: record },
@@ -203,8 +207,8 @@ function dataOf(job: Job, random: Random): { exampleAt: (index: number) => Examp
   const { data } = job;
   if (data.kind === "generated") {
     const rules = generateRules({ ...(data.kinds && { kinds: data.kinds }), rulesPerKind: data.rulesPerKind, seed: data.seed });
-    const stream = new GeneratedStream(rules, job.canvas, random.fork("generated"));
-    return { exampleAt: (index) => stream.exampleAt(index), epochLength: rules.length, plan: undefined };
+    const stream = new GeneratedStream(rules, job.canvas, random.fork("generated"), data.lives);
+    return { exampleAt: (index) => stream.exampleAt(index), epochLength: stream.epochLength, plan: undefined };
   }
   const plan = planPuzzles([{ tasks: data.tasks, trainOnTests: data.trainOnTests }], {
     variants: data.variants,

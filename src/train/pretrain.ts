@@ -4,6 +4,7 @@ import type { EngineChoice } from "../backend/select.ts";
 import { realClock } from "../budget/clock.ts";
 import { formatDuration, parseDuration } from "../budget/duration.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
+import { UserError } from "../errors.ts";
 import { type LogLevel, openEventLog } from "../events.ts";
 import { generateRules } from "../generate/generate.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -21,6 +22,10 @@ export interface PretrainOptions {
   readonly state: string | undefined;
   readonly kinds: readonly string[] | undefined;
   readonly rulesPerKind: number;
+  /** rows are given to new tasks after this many examples; 0 = each task keeps its row */
+  readonly rowVisits: number;
+  /** rows in use at a time where they change their tasks */
+  readonly rowSlots: number;
   readonly canvas: number;
   readonly fullCanvas: number;
   readonly hiddenSize: number;
@@ -71,6 +76,8 @@ const SHOWN_WEIGHT = 0.05;
 
 /** Runs the whole pre-training; the checkpoint is written every so often and at the end, also after SIGINT and SIGTERM. */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
+  if (options.rowVisits > 0 && options.resume)
+    throw new UserError("--row-visits goes with --from, not with --resume: rows begin at the checkpoint's mean");
   const clock = realClock();
   const log = openEventLog({ level: options.level, seconds: () => clock.now() });
   const engine = chooseEngine(options.engine, options.tfLib);
@@ -92,7 +99,13 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
         ? { kind: "checkpoint", folder: options.from }
         : { kind: "random" },
     start: options.from ? "mean" : "zero",
-    data: { kind: "generated", kinds: options.kinds, rulesPerKind: options.rulesPerKind, seed: options.seed },
+    data: {
+      kind: "generated",
+      kinds: options.kinds,
+      rulesPerKind: options.rulesPerKind,
+      seed: options.seed,
+      lives: options.rowVisits > 0 ? { slots: options.rowSlots, visits: options.rowVisits } : undefined,
+    },
     globalBatch: options.batchSize,
     microBatch: options.batchSize,
     adam: { ...ADAM_ATAN2_DEFAULTS, weightDecay: options.weightDecay },
