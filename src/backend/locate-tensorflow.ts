@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readBindingRecord } from "./binding-record.ts";
 
 /** The native addon, the one file that the bundle needs beside itself for this engine. */
 export const BINDING_FILE = "tfjs_binding.node";
@@ -25,18 +26,16 @@ export type TensorFlowSearch = { readonly found: TensorFlowLocation } | { readon
 /**
  * Looks for binding and library; loads and runs nothing of them.
  *
+ * The library is the one that the user names; else the one beside the bundle (`tf/`), the one that the binding was built
+ * against, the downloaded one, python3's own, the first of these that is there.
+ *
  * @param tfLib folder of a library, where the user names one
  */
 export function locateTensorFlow(tfLib?: string): TensorFlowSearch {
   const bindings = bindingPlaces();
   const binding = bindings.find((path) => existsSync(path));
-  const beside = dirname(fileURLToPath(import.meta.url));
-  const folders = tfLib
-    ? [tfLib, join(tfLib, "tensorflow")]
-    : [join(beside, "tf"), ...[join(beside, ".."), process.cwd()].map((root) => join(root, TENSORFLOW_FOLDER, "python", "tensorflow"))];
-  const isLibrary = (folder: string): boolean => existsSync(join(folder, LIBRARY_FILE));
-  const libraryFolder =
-    folders.find(isLibrary) ?? (tfLib ? undefined : [pythonsTensorFlow()].find((folder) => folder !== undefined && isLibrary(folder)));
+  const folders = tfLib ? namedLibraryPlaces(tfLib) : libraryPlaces();
+  const libraryFolder = folders.find(isLibraryFolder) ?? (tfLib ? undefined : pythonsTensorFlow());
   if (binding && libraryFolder) return { found: { binding, libraryFolder } };
   const missing: string[] = [];
   if (!binding) missing.push(`${BINDING_FILE} (looked at: ${bindings.join(", ")})`);
@@ -49,21 +48,47 @@ export function locateTensorFlow(tfLib?: string): TensorFlowSearch {
 
 /** Where the addon may lie: beside the bundle, or in the folder that `npm run tensorflow` fills. */
 export function bindingPlaces(): string[] {
-  const beside = dirname(fileURLToPath(import.meta.url));
-  const places = [
-    join(beside, BINDING_FILE),
-    ...[join(beside, ".."), process.cwd()].map((root) => join(root, TENSORFLOW_FOLDER, BINDING_FILE)),
-  ];
-  return [...new Set(places)];
+  return [...new Set([join(bundleFolder(), BINDING_FILE), ...tensorFlowFolders().map((folder) => join(folder, BINDING_FILE))])];
 }
 
-/** Folder of the tensorflow package that python3 would import; found without importing it. */
-function pythonsTensorFlow(): string | undefined {
+/** Folder of the running script. */
+export function bundleFolder(): string {
+  return dirname(fileURLToPath(import.meta.url));
+}
+
+/** Checkouts that a user may mean: the one that the bundle lies in, the one worked in. */
+export function possibleRoots(): string[] {
+  return [...new Set([join(bundleFolder(), ".."), process.cwd()])];
+}
+
+/** Where in a folder that the user names the library may lie: in it, in the package folder in it, in a folder of ours. */
+export function namedLibraryPlaces(tfLib: string): string[] {
+  return [tfLib, join(tfLib, "tensorflow"), join(tfLib, "python", "tensorflow")];
+}
+
+export function isLibraryFolder(folder: string): boolean {
+  return existsSync(join(folder, LIBRARY_FILE));
+}
+
+/** Folder of the tensorflow package that python3 would import, where it holds the library; found without importing it. */
+export function pythonsTensorFlow(): string | undefined {
   const code = "import importlib.util as u; s = u.find_spec('tensorflow'); print(s.submodule_search_locations[0] if s else '')";
   try {
     const out = execFileSync("python3", ["-c", code], { encoding: "utf8", timeout: 20_000, stdio: ["ignore", "pipe", "ignore"] }).trim();
-    return out === "" ? undefined : out;
+    return out !== "" && isLibraryFolder(out) ? out : undefined;
   } catch {
     return undefined; // no python3 here: one place less to look at
   }
+}
+
+function tensorFlowFolders(): string[] {
+  return possibleRoots().map((root) => join(root, TENSORFLOW_FOLDER));
+}
+
+function libraryPlaces(): string[] {
+  const ofFolder = (folder: string): string[] => {
+    const built = readBindingRecord(folder)?.library.folder;
+    return [...(built === undefined ? [] : [built]), join(folder, "python", "tensorflow")];
+  };
+  return [...new Set([join(bundleFolder(), "tf"), ...tensorFlowFolders().flatMap(ofFolder)])];
 }

@@ -18,11 +18,12 @@ export interface Engine {
 /**
  * Makes an engine ready in this process. Called by workers and by `bench`, never by the parent of a run.
  *
+ * @param options.binding the addon to load, where it is not the one in its usual place
  * @throws UserError where the engine asked for cannot be had
  */
 export async function startEngine(
   name: EngineName,
-  options: { tfLib?: string | undefined; threads?: number | undefined } = {},
+  options: { tfLib?: string | undefined; threads?: number | undefined; binding?: string | undefined } = {},
 ): Promise<Engine> {
   const description = name === "wasm" ? await loadWasm() : loadTensorFlow(options);
   if (!(await tf.setBackend(name))) throw new UserError(`engine ${name} did not start`);

@@ -14,8 +14,8 @@ import { BINDING_FILE, bindingPlaces } from "./locate-tensorflow.ts";
  * @returns a sentence for the log
  * @throws UserError where the addon or its library is missing
  */
-export function loadTensorFlow(_options: { tfLib?: string | undefined; threads?: number | undefined }): string {
-  const path = bindingPlaces().find((place) => existsSync(place));
+export function loadTensorFlow({ binding: wanted }: { binding?: string | undefined }): string {
+  const path = wanted ?? bindingPlaces().find((place) => existsSync(place));
   if (!path) throw new UserError(`no ${BINDING_FILE} for --engine tensorflow; run \`npm run tensorflow\` or pass --engine wasm`);
   const addon: { exports: Record<string, unknown> } = { exports: {} };
   try {

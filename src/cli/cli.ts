@@ -2,11 +2,14 @@
 import yargs, { type MiddlewareFunction } from "yargs";
 import { UserError } from "../errors.ts";
 import { benchCommand } from "./bench.ts";
+import { doctorCommand } from "./doctor.ts";
 import { generateCommand } from "./generate.ts";
 import { mergeCommand } from "./merge.ts";
 import { pretrainCommand } from "./pretrain.ts";
+import { probeCommand } from "./probe.ts";
 import { runCommand } from "./run.ts";
 import { scoreCommand } from "./score.ts";
+import { tensorflowCommand } from "./tensorflow.ts";
 import { validateCommand } from "./validate.ts";
 import { workerCommand } from "./worker.ts";
 
@@ -25,6 +28,9 @@ export async function runCli(argv: readonly string[]): Promise<void> {
     .command(mergeCommand)
     .command(generateCommand)
     .command(benchCommand)
+    .command(doctorCommand)
+    .command(tensorflowCommand)
+    .command(probeCommand)
     .command(workerCommand)
     .option("json", { type: "boolean", default: false, describe: "print the result as one JSON object on the last line", global: true })
     .option("seed", { type: "string", default: "0", describe: "seed of all random draws", global: true })

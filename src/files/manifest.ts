@@ -1,0 +1,58 @@
+/** The list of a bundle's files with their SHA-256, and whether they still fit it. */
+import { createHash } from "node:crypto";
+import { createReadStream, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import * as z from "zod";
+
+export const MANIFEST_FILE = "manifest.json";
+
+const digest = z.string().regex(/^[0-9a-f]{64}$/, "a SHA-256 has 64 hexadecimal digits");
+const manifestSchema = z.looseObject({
+  files: z.record(z.string(), z.union([digest, z.looseObject({ sha256: digest, bytes: z.number().optional() })])),
+});
+
+export interface ManifestCheck {
+  /** files listed */
+  readonly files: number;
+  /** a sentence for each file that is missing or changed */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Compares the files of a folder with its manifest: `{"files": {"NAME": "SHA-256" or {"sha256", "bytes"}}}`.
+ *
+ * @returns undefined where the folder has no manifest
+ */
+export async function checkManifest(folder: string): Promise<ManifestCheck | undefined> {
+  const path = join(folder, MANIFEST_FILE);
+  if (!statSync(path, { throwIfNoEntry: false })) return undefined;
+  let listed: z.infer<typeof manifestSchema>["files"];
+  try {
+    listed = manifestSchema.parse(JSON.parse(readFileSync(path, "utf8"))).files;
+  } catch (error) {
+    const what = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
+    return { files: 0, problems: [`${MANIFEST_FILE} cannot be read: ${what}`] };
+  }
+  const problems: string[] = [];
+  for (const [name, entry] of Object.entries(listed)) {
+    const problem = await problemOf(folder, name, typeof entry === "string" ? { sha256: entry } : entry);
+    if (problem) problems.push(`${name} ${problem}`);
+  }
+  return { files: Object.keys(listed).length, problems };
+}
+
+async function problemOf(
+  folder: string,
+  name: string,
+  expected: { sha256: string; bytes?: number | undefined },
+): Promise<string | undefined> {
+  if (name.startsWith("/") || name.split(/[\\/]/).includes("..")) return "is no name of a file in the bundle";
+  const path = join(folder, name);
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (!stat?.isFile()) return "is missing";
+  if (expected.bytes !== undefined && stat.size !== expected.bytes) return `has ${stat.size} bytes, ${expected.bytes} were packed`;
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path), hash);
+  return hash.digest("hex") === expected.sha256 ? undefined : "has changed since it was packed (SHA-256)";
+}
