@@ -1,10 +1,10 @@
 /** `pretrain`: trains a trunk and puzzle rows from scratch or from a checkpoint, and writes a checkpoint. */
 import type { Argv, CommandModule } from "yargs";
+import { type PretrainOptions, pretrain } from "../adapt/pretrain.ts";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import { parseDuration } from "../budget/duration.ts";
 import { UserError } from "../errors.ts";
 import type { LogLevel } from "../events.ts";
-import { type PretrainOptions, pretrain } from "../train/pretrain.ts";
 
 interface PretrainArgs extends Omit<PretrainOptions, "budgetSeconds" | "kinds" | "seed" | "level" | "command"> {
   budget: string | undefined;

@@ -11,7 +11,7 @@ import type { ModelConfig } from "../model/config.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import { WorkerPool } from "../parallel/coordinator.ts";
 import type { Job } from "../parallel/job.ts";
-import type { Progress } from "./loop.ts";
+import type { Progress } from "../train/loop.ts";
 
 export interface PretrainOptions {
   readonly out: string;
