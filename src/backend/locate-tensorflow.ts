@@ -41,7 +41,7 @@ export function locateTensorFlow(tfLib?: string): TensorFlowSearch {
   if (!binding) missing.push(`${BINDING_FILE} (looked at: ${bindings.join(", ")})`);
   if (!libraryFolder)
     missing.push(
-      `a TensorFlow library (looked for ${LIBRARY_FILE} in: ${folders.join(", ")}${tfLib ? "" : ", python3's tensorflow package"})`,
+      `TensorFlow library (looked for ${LIBRARY_FILE} in: ${folders.join(", ")}${tfLib ? "" : ", python3's tensorflow package"})`,
     );
   return { found: undefined, missing };
 }

@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, readFileSync, statSync, truncateSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { BINDING_FILE, isLibraryFolder, locateTensorFlow } from "../../src/backend/locate-tensorflow.ts";
+import { BUNDLE, folder, trm } from "../cli/toy.ts";
+
+/** The engine that `npm run tensorflow` made ready; without it these tests are skipped, or fail where it is required. */
+const search = locateTensorFlow();
+const missing = search.found ? false : `no ${search.missing.join("; no ")}; \`npm run tensorflow\` gets it`;
+if (missing) console.log(`skipped: ${missing}`);
+const options = { skip: process.env.TRM_REQUIRE_TENSORFLOW === "1" ? false : missing };
+const libraryFolder = search.found?.libraryFolder ?? "";
+
+const lastObject = (stdout: string) => JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
+const TINY = "--steps 1 --hidden-size 16 --num-heads 2 --batch-size 4 --rules-per-kind 1".split(" ");
+
+test("the TensorFlow engine is there, where it is required", options, () => {
+  assert.ok(search.found, String(missing));
+});
+
+test("the bundle multiplies matrices in TensorFlow, not in a slower backend, and compiles", options, async () => {
+  let best = 0;
+  for (let tries = 0; tries < 4 && best <= 20; tries++) {
+    const { status, stdout, stderr } = await trm("doctor", "--json");
+    assert.equal(status, 0, stderr);
+    const { engines, engine } = lastObject(stdout);
+    assert.equal(engine, "tensorflow", engines.tensorflow.why);
+    assert.match(engines.tensorflow.description, /^TensorFlow 2\./);
+    assert.equal(engines.tensorflow.compiles, true);
+    best = Math.max(best, engines.tensorflow.gflops); // others may want the processor too
+  }
+  assert.ok(best > 20, `${best} GFLOP/s; the plain-JS backend reaches 1`);
+});
+
+test("auto takes TensorFlow and says so, and a training step runs on it", options, async () => {
+  const { status, stderr } = await trm("pretrain", ...TINY, "--engine", "auto", "--out", join(folder, "auto"));
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /engine tensorflow: library in /);
+  assert.match(stderr, /workers ready, .*TensorFlow 2\./);
+});
+
+test("a second call of `tensorflow` builds nothing; a damaged binding is built again", options, async () => {
+  const target = mkdtempSync(join(folder, "target-"));
+  const prepare = async () => {
+    const { status, stdout, stderr } = await trm("tensorflow", "--folder", target, "--tf-lib", libraryFolder, "--json");
+    assert.equal(status, 0, stderr);
+    return lastObject(stdout);
+  };
+  const binding = join(target, BINDING_FILE);
+  const built = await prepare();
+  assert.deepEqual(built.did, ["built the binding (there is none)"]);
+  assert.match(built.version, /^2\./);
+  const record = JSON.parse(readFileSync(join(target, "binding.json"), "utf8"));
+  assert.equal(record.library.bytes, statSync(join(libraryFolder, "libtensorflow_cc.so.2")).size);
+
+  const { ino, mtimeMs } = statSync(binding);
+  const again = await prepare();
+  assert.deepEqual([again.did, again.kept], [[], ["library (--tf-lib)", "binding"]]);
+  assert.deepEqual([statSync(binding).ino, statSync(binding).mtimeMs], [ino, mtimeMs]);
+  assert.ok(again.seconds < built.seconds, `${again.seconds} s for nothing, ${built.seconds} s for a build`);
+
+  truncateSync(binding, 1000);
+  assert.deepEqual((await prepare()).did, ["built the binding (the one there has changed)"]);
+});
+
+test("without a binding, tensorflow by name is refused in one message, and auto takes wasm and says so", async () => {
+  const alone = mkdtempSync(join(folder, "alone-"));
+  const bundle = join(alone, "trm.mjs");
+  copyFileSync(BUNDLE, bundle);
+  const run = (engine: string) =>
+    spawnSync(process.execPath, [bundle, "pretrain", ...TINY, "--engine", engine, "--out", join(alone, "out")], {
+      cwd: alone,
+      encoding: "utf8",
+    });
+  const refused = run("tensorflow");
+  assert.equal(refused.status, 1);
+  const problem = refused.stderr.split("\n").filter((line) => line.includes("--engine tensorflow"));
+  assert.equal(problem.length, 1, refused.stderr);
+  assert.match(
+    problem[0]!,
+    /^--engine tensorflow: no tfjs_binding\.node \(looked at: .*\).*; run `npm run tensorflow` or pass --engine wasm$/,
+  );
+  assert.doesNotMatch(refused.stderr, /\n\s+at /);
+
+  const auto = run("auto");
+  assert.equal(auto.status, 0, auto.stderr);
+  assert.match(auto.stderr, /engine wasm: TensorFlow is not at hand \(`npm run tensorflow` gets it/);
+});
+
+test("--tf-lib names the library, and one that is none is refused", options, async () => {
+  assert.ok(isLibraryFolder(libraryFolder));
+  const { stdout } = await trm("doctor", "--json", "--tf-lib", libraryFolder);
+  assert.equal(lastObject(stdout).engines.tensorflow.libraryFolder, libraryFolder);
+  const other = lastObject((await trm("doctor", "--json", "--tf-lib", folder)).stdout);
+  assert.match(other.engines.tensorflow.why, /no TensorFlow library \(looked for libtensorflow_cc\.so\.2 in: /);
+  assert.equal(other.engine, "wasm");
+});
