@@ -125,6 +125,7 @@ test("a binding that does not load ends the command with the linker's reason and
   const { status, stderr, target } = prepare(tools, "--tf-lib", fakeLibrary("tf"));
   assert.equal(status, 1);
   assert.match(stderr, /does not start: .*tfjs_binding\.node cannot be loaded: .*file too short.*\n.*another with --tf-lib/);
+  assert.ok(stderr.includes(`does not start: ${join(target, "tfjs_binding.node")} cannot`), "another binding was tried than the one built");
   assert.ok(!existsSync(join(target, "binding.json")));
 });
 
