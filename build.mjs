@@ -89,6 +89,8 @@ if (process.argv.includes("--tests")) {
     outExtension: { ".js": ".mjs" },
     splitting: true,
     sourcemap: "inline",
+    minifyIdentifiers: true, // as in the product: yargs declares a name of the banner again
+    keepNames: true,
     legalComments: "none",
   });
   console.error(`${tests.length} test files in ${relative(root, ".build/test")}`);
