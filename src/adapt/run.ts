@@ -324,9 +324,9 @@ export class Run {
     if (engine.engine === "wasm" && plan.trainSeconds > 0 && step > plan.trainSeconds) {
       plan = planPhases({ ...inputs, remaining, predictOnly: true });
       this.#log.emit(
-        "info",
+        "warn",
         "no-step",
-        `a training step would take about ${formatDuration(step)} of the ${formatDuration(remaining)} left`,
+        `a training step would take about ${formatDuration(step)} of the ${formatDuration(remaining)} left, so none is taken; lower --batch-size (${recipe.batchSize}) or raise --budget`,
       );
     }
     const text = `plan: train ${formatDuration(plan.trainSeconds)}, predict ${formatDuration(plan.predictSeconds)} (${plan.rounds} of ${variants} variants at ${plan.actSteps} ACT steps)`;
