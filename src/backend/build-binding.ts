@@ -39,6 +39,13 @@ export function findBindingSources(roots: readonly string[]): BindingSources | u
   return { binding, headers, sha256: hash.digest("hex") };
 }
 
+const NO_COMPILER = "no g++ to build the binding; install one (`apt-get install g++`), or pass --engine wasm to commands";
+
+/** Asked before a download of a gigabyte that would be of no use. @throws UserError where there is no compiler */
+export async function refuseMissingCompiler(): Promise<void> {
+  if ((await runTool("g++", ["--version"])).missing) throw new UserError(NO_COMPILER);
+}
+
 /** @throws UserError where a folder lacks what the binding is compiled against and linked to */
 export function refuseIncompleteLibrary(libraryFolder: string): void {
   const header = join("include", "tensorflow", "c", "c_api.h");
@@ -78,7 +85,7 @@ export async function buildBinding(
     const files = ["tfjs_backend.cc", "tfjs_binding.cc"].map((name) => join(work, "binding", name));
     const libraries = [`-L${libraryFolder}`, `-l:${LIBRARY_FILE}`, `-l:${FRAMEWORK_FILE}`];
     const { missing, status, signal, stderr } = await runTool("g++", [...FLAGS, ...includes, ...files, ...libraries, "-o", output]);
-    if (missing) throw new UserError("no g++ to build the binding; install one (`apt-get install g++`), or pass --engine wasm to commands");
+    if (missing) throw new UserError(NO_COMPILER);
     if (status !== 0) {
       throw new UserError(
         `g++ ended with ${signal ?? `status ${status}`}; its last lines:\n${lastLines(stderr, 8)}\n` +

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { UserError } from "../errors.ts";
 import { type BindingRecord, readBindingRecord, writeBindingRecord } from "./binding-record.ts";
-import { type BindingSources, buildBinding, findBindingSources } from "./build-binding.ts";
+import { type BindingSources, buildBinding, findBindingSources, refuseMissingCompiler } from "./build-binding.ts";
 import { downloadTensorFlow } from "./download-tensorflow.ts";
 import { probeEngine } from "./engine-probe.ts";
 import {
@@ -33,6 +33,8 @@ export interface Prepared extends TensorFlowLocation {
   /** TensorFlow's version as the library tells it */
   readonly version: string;
   readonly usesGpu: boolean;
+  /** matrix-product speed of the proof, in 10^9 operations a second */
+  readonly gflops: number;
   /** what this call did, and what was there already; words */
   readonly did: readonly string[];
   readonly kept: readonly string[];
@@ -68,6 +70,7 @@ export async function prepareTensorFlow(options: PrepareOptions, say: (text: str
     kept.push(`library (${library.origin})`);
     say(`library: ${library.folder} (${library.origin})`);
   } else {
+    await refuseMissingCompiler();
     library = { folder: resolve(await downloadTensorFlow(folder, say)), origin: "downloaded" };
     did.push("downloaded the library");
     say(`library: ${library.folder} (downloaded)`);
@@ -77,11 +80,11 @@ export async function prepareTensorFlow(options: PrepareOptions, say: (text: str
   const location: TensorFlowLocation = { binding, libraryFolder: library.folder };
   const why = reasonToBuild(binding, record, sources, library.folder);
   if (why === undefined) {
-    const proof = await probeEngine("tensorflow", location, false);
+    const proof = await probeEngine("tensorflow", location, true);
     if (proof.works && proof.version === record!.library.version) {
       kept.push("binding");
       say(`binding: ${binding} (built before)`);
-      return { ...location, version: proof.version, usesGpu: proof.usesGpu, did, kept };
+      return { ...location, version: proof.version, usesGpu: proof.usesGpu, gflops: proof.gflops ?? 0, did, kept };
     }
   }
   const reason = why ?? "the one there does not work with it";
@@ -89,16 +92,16 @@ export async function prepareTensorFlow(options: PrepareOptions, say: (text: str
   const note = (text: string): void => say(`note: ${text}`);
   const sha256 = await buildBinding(sources, library.folder, folder, { localOnly: options.localOnly, note });
   did.push(`built the binding (${reason})`);
-  const { version, usesGpu } = await prove(location);
+  const proof = await prove(location);
   const bytes = statSync(join(library.folder, LIBRARY_FILE)).size;
   writeBindingRecord(folder, {
     version: 1,
-    library: { folder: library.folder, bytes, version },
+    library: { folder: library.folder, bytes, version: proof.version },
     sources: sources.sha256,
     binding: sha256,
   });
   say(`binding: ${binding} (new)`);
-  return { ...location, version, usesGpu, did, kept };
+  return { ...location, ...proof, did, kept };
 }
 
 /** A bundle that was shipped with its binding needs no sources. */
@@ -114,14 +117,14 @@ async function proveWithoutSources({ tfLib }: PrepareOptions, roots: readonly st
   return { ...search.found, ...(await prove(search.found)), did: [], kept: ["library", "binding"] };
 }
 
-async function prove(location: TensorFlowLocation): Promise<{ version: string; usesGpu: boolean }> {
-  const proof = await probeEngine("tensorflow", location, false);
+async function prove(location: TensorFlowLocation): Promise<Pick<Prepared, "version" | "usesGpu" | "gflops">> {
+  const proof = await probeEngine("tensorflow", location, true);
   if (!proof.works) {
     throw new UserError(
       `the TensorFlow engine does not start: ${proof.why}\nlibrary in ${location.libraryFolder}; try another with --tf-lib`,
     );
   }
-  return { version: proof.version ?? "unknown", usesGpu: proof.usesGpu };
+  return { version: proof.version ?? "unknown", usesGpu: proof.usesGpu, gflops: proof.gflops ?? 0 };
 }
 
 /** The library to use: the one named; else the one built against before, a downloaded one, python3's. */

@@ -23,6 +23,7 @@ export const tensorflowCommand: CommandModule<object, TensorFlowArgs> = {
     const seconds = Math.round((performance.now() - began) / 100) / 10;
     if (json) return console.log(JSON.stringify({ ...prepared, seconds }));
     const what = prepared.did.length === 0 ? "nothing to do" : prepared.did.join(", ");
-    console.log(`TensorFlow ${prepared.version} works on the ${prepared.usesGpu ? "GPU" : "CPU"}; ${what}; ${seconds} s`);
+    const where = prepared.usesGpu ? "GPU" : "CPU";
+    console.log(`TensorFlow ${prepared.version} works on the ${where}, ${prepared.gflops.toFixed(1)} GFLOP/s; ${what}; ${seconds} s`);
   },
 };
