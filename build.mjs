@@ -2,7 +2,7 @@
  * Packs the product into one file, `submission/trm.mjs`; with `--tests` the tests too, into `.build/test`.
  * The native binding of the TensorFlow engine is the only file that stays outside.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
@@ -95,6 +95,6 @@ if (process.argv.includes("--tests")) {
   });
   console.error(`${tests.length} test files in ${relative(root, ".build/test")}`);
 }
-if (process.argv.includes("--report") || existsSync(".build/report")) {
+if (process.argv.includes("--report")) {
   writeFileSync(".build/size.txt", await esbuild.analyzeMetafile(main.metafile));
 }

@@ -1,6 +1,6 @@
 /** Times a whole training step and an evaluation ACT step, beside the machine's matrix-product speed. */
 import * as tf from "@tensorflow/tfjs-core";
-import { batchOf, type Example } from "../encode/batch.ts";
+import type { Example } from "../encode/batch.ts";
 import { innerSize, type ModelConfig } from "../model/config.ts";
 import { initTrunk } from "../model/init.ts";
 import { PuzzleEmbedding } from "../model/puzzle-embedding.ts";
@@ -96,7 +96,6 @@ export async function benchTrainStep(preset: BenchPreset, steps: number, random:
   const train: number[] = [];
   for (let i = 0; i < steps + 2; i++) train.push(await seconds(() => replica.trainStep(example, rates)));
   const examples = Array.from({ length: preset.batch }, example);
-  batchOf(examples); // the same host work as a prediction's
   const act: number[] = [];
   for (let i = 0; i < steps + 2; i++) act.push(await seconds(() => replica.predict(examples, 1)));
   const matmulGflops = await matrixProductSpeed(preset.batch * positions.length, innerSize(model) * 2, model.hiddenSize);
