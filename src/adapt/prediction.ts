@@ -1,0 +1,36 @@
+/** The last phase: the adapted model answers every test input under one variant after the other, until the time is over. */
+import type { Plan } from "../budget/planner.ts";
+import type { WorkerPool } from "../parallel/coordinator.ts";
+import type { RunContext } from "./context.ts";
+import { itemsOf, ownersOf } from "./items.ts";
+
+/** The files are renewed at most this often while votes come in. */
+const WRITE_SECONDS = 2;
+
+/** Predicts in rounds over all test inputs: time that runs out costs votes, not tasks. */
+export async function predict(context: RunContext, pool: WorkerPool, plan: Plan): Promise<void> {
+  const { request, setup, clock, log, answers, progress, items, deadline, now } = context;
+  answers.beginStage();
+  progress.phase("predict", deadline - clock.processStart);
+  const rounds = Array.from({ length: setup.variants }, (_, variant) => itemsOf(request.chosen, variant)).flat();
+  let perPrediction = 0;
+  const chunk = Math.max(1, Math.min(setup.microBatch, Math.ceil(items.length / pool.alive.length)));
+  let made = 0;
+  let written = Number.NEGATIVE_INFINITY;
+  await pool.predict(rounds, {
+    actSteps: plan.actSteps,
+    chunk,
+    owner: ownersOf(request),
+    goOn: () => !context.stopped() && now() + perPrediction * chunk < deadline,
+    arrived: (predictions, seconds) => {
+      perPrediction = seconds / predictions.length;
+      made += predictions.length;
+      answers.count(predictions);
+      progress.predicted(made, rounds.length);
+      if (now() - written <= WRITE_SECONDS) return;
+      answers.write();
+      written = now();
+    },
+  });
+  log.emit("info", "predicted", `${made} predictions of ${rounds.length} (${items.length} test inputs x ${setup.variants} variants)`);
+}

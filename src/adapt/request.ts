@@ -1,0 +1,67 @@
+/** What a run is asked to do, and what it says at its end. */
+import type { ReadChallenges } from "../arc/challenges-file.ts";
+import type { Solutions } from "../arc/solutions-json.ts";
+import type { Task } from "../arc/task.ts";
+import type { ChosenEngine } from "../backend/choose.ts";
+import type { CheckpointConfig } from "../checkpoint/config.ts";
+import type { Recipe } from "../config/recipe.ts";
+import type { RankedAnswer } from "../vote/rank.ts";
+
+/** What a run is asked to do; every path and number resolved. */
+export interface RunRequest {
+  readonly challenges: ReadChallenges;
+  readonly challengesPath: string;
+  /** ids of the tasks to work on; the others get fallbacks */
+  readonly chosen: readonly Task[];
+  readonly solutions: Solutions | undefined;
+  readonly checkpoint: { readonly folder: string; readonly config: CheckpointConfig };
+  /** keep the checkpoint's shape, forget its weights */
+  readonly scratch: boolean;
+  readonly out: string;
+  readonly runDir: string | undefined;
+  /** wall clock from the start of the process, writing and shutdown included */
+  readonly budgetSeconds: number;
+  readonly steps: number | undefined;
+  readonly workers: number;
+  readonly threads: number | undefined;
+  readonly engine: ChosenEngine;
+  /** environment of a worker */
+  readonly environment: (rank: number) => Record<string, string>;
+  readonly joined: boolean;
+  readonly canvas: number | "auto";
+  readonly memoryBytesPerWorker: number;
+  readonly seed: string;
+  readonly recipe: Recipe;
+}
+
+/** Nothing is to be trained, as was asked for. */
+export function isPredictOnly({ recipe, steps }: RunRequest): boolean {
+  return recipe.method === "none" || steps === 0;
+}
+
+/** Answers to one test input, for the table at the end. */
+export interface InputOutcome {
+  readonly taskId: string;
+  readonly testIndex: number;
+  readonly answers: readonly RankedAnswer[];
+}
+
+/** What `run --json` prints, and what the table is made of. */
+export interface RunResult {
+  readonly submission: string;
+  readonly candidates: string;
+  readonly tasks: number;
+  readonly testInputs: number;
+  readonly steps: number;
+  readonly seconds: { readonly load: number; readonly adapt: number; readonly predict: number; readonly total: number };
+  readonly engine: string;
+  readonly workers: number;
+  readonly fallbackInputs: number;
+  readonly canvas: number;
+  readonly votes: number;
+  readonly lmLoss: number | undefined;
+  readonly demonstrationExact: number | undefined;
+  readonly workerRssBytes: readonly number[];
+  readonly parentRssBytes: number;
+  readonly score?: Record<string, number>;
+}

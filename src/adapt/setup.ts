@@ -1,0 +1,78 @@
+/** What a run's request comes to on this machine: canvas, rows at a time, and the jobs of its workers. */
+import { microBatchFor, stepBytesPerRow } from "../budget/memory.ts";
+import { canvasSideFor } from "../encode/canvas-side.ts";
+import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
+import type { Job } from "../parallel/job.ts";
+import { itemsOf, ownerOf } from "./items.ts";
+import type { RunRequest } from "./request.ts";
+
+/** A job without what the pool fills in. */
+export type JobPart = Omit<Job, "rank" | "worldSize" | "ring">;
+
+/** Sizes of a run, and a job for each worker. */
+export interface Setup {
+  /** cells a side */
+  readonly canvas: number;
+  /** rows that go through the model together in each worker */
+  readonly microBatch: number;
+  /** ACT steps of a prediction */
+  readonly actSteps: number;
+  /** variants to predict under, per test input */
+  readonly variants: number;
+  readonly jobs: readonly JobPart[];
+  /** the start in words, for the log */
+  readonly description: string;
+  /** what the user had better know of it */
+  readonly warnings: readonly string[];
+}
+
+/** Sizes and jobs for a request. */
+export function setUp(request: RunRequest): Setup {
+  const { recipe, checkpoint, chosen, workers, seed, joined, engine } = request;
+  const canvas = request.canvas === "auto" ? canvasSideFor(chosen) : request.canvas;
+  const full = checkpoint.config.canvas;
+  const haltMaxSteps = recipe.haltMaxSteps || checkpoint.config.model.haltMaxSteps;
+  const model = { ...checkpoint.config.model, haltMaxSteps };
+  const positions = model.prefixLength + canvas ** 2;
+  const perWorker = Math.max(1, Math.ceil(recipe.batchSize / workers));
+  const rowBytes = stepBytesPerRow(model, positions, engine.engine === "tensorflow");
+  const microBatch = microBatchFor(request.memoryBytesPerWorker, rowBytes, perWorker);
+  const shared: JobPart = {
+    engine: engine.engine,
+    threads: request.threads,
+    seed,
+    model,
+    canvas,
+    fullCanvas: Math.max(full, canvas),
+    trunk: request.scratch ? { kind: "random" } : { kind: "checkpoint", folder: checkpoint.folder },
+    start: request.scratch ? "zero" : recipe.start,
+    data: { kind: "tasks", tasks: chosen, variants: recipe.trainVariants, translate: recipe.translate, trainOnTests: false },
+    globalBatch: joined ? recipe.batchSize : perWorker,
+    microBatch,
+    adam: { ...ADAM_ATAN2_DEFAULTS, weightDecay: recipe.weightDecay },
+    puzzleWeightDecay: recipe.puzzleWeightDecay,
+    explorationProbability: recipe.haltExploration,
+    course: {
+      lrTrunk: recipe.lrTrunk,
+      lrPuzzle: recipe.lrPuzzle,
+      warmupSteps: recipe.warmupSteps,
+      lrMinRatio: recipe.lrMinRatio,
+      emaDecay: recipe.emaDecay,
+      emaWarmup: recipe.emaWarmup,
+      frozenShare: recipe.method === "embeddings" ? 1 : recipe.method === "embeddings-then-full" ? recipe.frozenShare : 0,
+    },
+    plannedSteps: request.steps,
+  };
+  return {
+    canvas,
+    microBatch,
+    actSteps: recipe.haltMaxStepsEval || checkpoint.config.model.haltMaxSteps,
+    variants: Math.min(recipe.voteVariants, recipe.trainVariants + 1),
+    jobs: Array.from({ length: workers }, (_, rank) => ({
+      ...shared,
+      ...(!joined && { seed: `${seed}:${rank}`, trainOn: chosen.flatMap((_task, i) => (ownerOf(i, workers) === rank ? [i] : [])) }),
+    })),
+    description: `${chosen.length} tasks, ${itemsOf(chosen, 0).length} test inputs on a ${canvas} x ${canvas} canvas; ${workers} workers on ${engine.engine} (${engine.reason}); batch ${recipe.batchSize}, ${microBatch} rows at a time in each`,
+    warnings: canvas > full ? [`canvas ${canvas} is larger than the checkpoint's, ${full}: rotary positions it was never trained on`] : [],
+  };
+}

@@ -1,0 +1,46 @@
+/** The first phase: predictions of the unadapted model. They measure what a prediction costs, and are first real answers. */
+import type { WorkerPool } from "../parallel/coordinator.ts";
+import type { Prediction } from "../parallel/job.ts";
+import type { RunContext } from "./context.ts";
+import { ownersOf } from "./items.ts";
+
+/** An unadapted round before training may take this share of what is left. */
+const ZERO_ROUND_SHARE = 0.08;
+
+/**
+ * Predicts with the unadapted model: one test input a worker to warm up, some more to measure, and all of them where a whole round is cheap.
+ *
+ * @returns seconds that a prediction takes on one worker
+ */
+export async function zeroRound(context: RunContext, pool: WorkerPool): Promise<number> {
+  const { request, setup, log, answers, items, deadline, now } = context;
+  answers.beginStage();
+  const workers = pool.alive.length;
+  let spent = 0;
+  let made = 0;
+  const arrived = (predictions: readonly Prediction[], seconds: number): void => {
+    spent += seconds;
+    made += predictions.length;
+    answers.count(predictions);
+  };
+  const base = { actSteps: setup.actSteps, owner: ownersOf(request), goOn: () => now() < deadline, arrived };
+  // One test input each warms the engine up; its time is not what a prediction takes.
+  const probe = items.slice(0, workers);
+  await pool.predict(probe, { ...base, chunk: 1 });
+  const warm = spent / Math.max(1, made);
+  [spent, made] = [0, 0];
+  const chunk = Math.min(setup.microBatch, Math.max(1, Math.floor(1 / Math.max(1e-3, warm))), Math.ceil(items.length / workers));
+  const second = items.slice(probe.length, probe.length + workers * chunk);
+  await pool.predict(second, { ...base, chunk });
+  const perPrediction = made > 0 ? spent / made : warm;
+  const rest = items.slice(probe.length + second.length);
+  const cost = (perPrediction * rest.length) / workers;
+  if (rest.length > 0 && cost < ZERO_ROUND_SHARE * (deadline - now())) await pool.predict(rest, { ...base, chunk });
+  answers.write();
+  log.emit(
+    "info",
+    "measured",
+    `a prediction takes ${(perPrediction * 1000).toFixed(0)} ms at ${setup.actSteps} ACT steps; unadapted answers to ${answers.votes} of ${items.length} test inputs`,
+  );
+  return perPrediction;
+}
