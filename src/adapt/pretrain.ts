@@ -1,25 +1,33 @@
-/** Pre-training on generated tasks: the course of a run, from the first step to the written checkpoint. */
+/** Pre-training on real and generated tasks: the course of a run, from the first step to the written checkpoint. */
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
 import type { EngineChoice } from "../backend/select.ts";
 import { realClock } from "../budget/clock.ts";
 import { formatDuration, parseDuration } from "../budget/duration.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
+import { type Json, loadTrainingRecord } from "../checkpoint/training-state.ts";
+import { rulesOf } from "../data/pretraining-stream.ts";
 import { UserError } from "../errors.ts";
-import { type LogLevel, openEventLog } from "../events.ts";
-import { generateRules } from "../generate/generate.ts";
+import { type EventLog, type LogLevel, openEventLog } from "../events.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import { WorkerPool } from "../parallel/coordinator.ts";
-import type { Job } from "../parallel/job.ts";
+import type { Job, TrainingData } from "../parallel/job.ts";
 import type { Progress } from "../train/loop.ts";
+import { readTrainingTasks, type TaskFiles } from "./pretraining-tasks.ts";
 
-export interface PretrainOptions {
+export interface PretrainOptions extends TaskFiles {
   readonly out: string;
   readonly from: string | undefined;
   /** folder of a training state, as `state` of an earlier run */
   readonly resume: string | undefined;
   /** folder in which the state to resume from is kept, beside the checkpoint */
   readonly state: string | undefined;
+  /** augmented variants of each real task besides the original */
+  readonly variants: number;
+  /** shift pairs on the canvas; as there are real tasks unless given */
+  readonly translate: boolean | undefined;
+  /** share of generated tasks where there are real ones; all unless there are */
+  readonly generatedShare: number;
   readonly kinds: readonly string[] | undefined;
   readonly rulesPerKind: number;
   /** rows are given to new tasks after this many examples; 0 = each task keeps its row */
@@ -45,7 +53,9 @@ export interface PretrainOptions {
   readonly emaDecay: number;
   readonly weightDecay: number;
   readonly puzzleWeightDecay: number;
+  /** optimizer steps of the whole course; what the state says where a run goes on, time decides where nothing says */
   readonly steps: number | undefined;
+  /** of this process */
   readonly budgetSeconds: number | undefined;
   readonly workers: number;
   readonly threads: number | undefined;
@@ -76,16 +86,15 @@ const SHOWN_WEIGHT = 0.05;
 
 /** Runs the whole pre-training; the checkpoint is written every so often and at the end, also after SIGINT and SIGTERM. */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
-  if (options.rowVisits > 0 && options.resume)
-    throw new UserError("--row-visits goes with --from, not with --resume: rows begin at the checkpoint's mean");
   const clock = realClock();
   const log = openEventLog({ level: options.level, seconds: () => clock.now() });
   const engine = chooseEngine(options.engine, options.tfLib);
   log.emit("info", "engine", `engine ${engine.engine}: ${engine.reason}`);
-  const model = modelOf(options);
-  const rules = generateRules({ ...(options.kinds && { kinds: options.kinds }), rulesPerKind: options.rulesPerKind, seed: options.seed });
-  const kinds = new Set(rules.map((rule) => rule.kind)).size;
-  log.emit("info", "data", `${rules.length} generated tasks of ${kinds} kinds`);
+  const saved = options.resume === undefined ? undefined : loadTrainingRecord(options.resume);
+  if (options.resume !== undefined && !saved) throw new UserError(`${options.resume}: no training state here to resume`);
+  const model = modelOf(options, saved?.model as ModelConfig | undefined);
+  const maxSteps = options.steps ?? (saved?.maxSteps as number | undefined);
+  const { data, dataSets } = dataOf(options, log);
   const job: Omit<Job, "rank" | "worldSize" | "ring"> = {
     engine: engine.engine,
     threads: options.threads,
@@ -99,13 +108,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
         ? { kind: "checkpoint", folder: options.from }
         : { kind: "random" },
     start: options.from ? "mean" : "zero",
-    data: {
-      kind: "generated",
-      kinds: options.kinds,
-      rulesPerKind: options.rulesPerKind,
-      seed: options.seed,
-      lives: options.rowVisits > 0 ? { slots: options.rowSlots, visits: options.rowVisits } : undefined,
-    },
+    data,
     globalBatch: options.batchSize,
     microBatch: options.batchSize,
     adam: { ...ADAM_ATAN2_DEFAULTS, weightDecay: options.weightDecay },
@@ -120,7 +123,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       emaWarmup: false,
       frozenShare: 0,
     },
-    plannedSteps: options.steps,
+    plannedSteps: maxSteps,
+    record: { model: model as unknown as { [key: string]: Json }, canvas: options.canvas, ...(maxSteps !== undefined && { maxSteps }) },
   };
   const means = new RunningMeans();
   let shown = 0;
@@ -165,14 +169,14 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   try {
     for (;;) {
       const pause = Math.min(deadline, clock.processStart + clock.now() + saveEvery);
-      const [trained] = await pool.train({ deadline: pause, finalDeadline: deadline, maxSteps: options.steps });
+      const [trained] = await pool.train({ deadline: pause, finalDeadline: deadline, maxSteps });
       if (!trained) throw new Error("training ended in every worker; the last checkpoint stands");
       steps = trained.step;
       why = trained.why;
       const seconds = clock.now() - began;
       const record = {
-        recipe: "generated",
-        dataSets: [`${rules.length} generated tasks of ${kinds} kinds`],
+        recipe: "",
+        dataSets,
         steps,
         seed: options.seed,
         command: options.command,
@@ -201,8 +205,39 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   };
 }
 
-function modelOf(options: PretrainOptions): ModelConfig {
+/** What is trained on, and the same in words. */
+function dataOf(options: PretrainOptions, log: EventLog): { data: TrainingData; dataSets: string[] } {
+  const dataSets: string[] = [];
+  const real = options.tasks.length > 0;
+  const selection = real ? readTrainingTasks(options, options.canvas, (level, text) => log.emit(level, "data", text)) : undefined;
+  for (const { name, kept, given } of selection?.sets ?? []) dataSets.push(`${kept} of the ${given} tasks of ${name}`);
+  const generated = { kinds: options.kinds, rulesPerKind: options.rulesPerKind, seed: options.seed };
+  const share = real ? options.generatedShare : 1;
+  if (share > 0) {
+    const rules = rulesOf(generated);
+    dataSets.push(`${rules.length} generated tasks of ${new Set(rules.map(({ kind }) => kind)).size} kinds`);
+  }
+  const tasks = selection?.tasks ?? [];
+  const mixed = real && share > 0 ? `, ${(100 * share).toFixed(0)} % generated` : "";
+  log.emit("info", "data", `trained on: ${dataSets.join(", ")}${mixed}`);
+  return {
+    data: {
+      kind: "pretraining",
+      tasks,
+      variants: options.variants,
+      translate: options.translate ?? real,
+      generated: share > 0 ? generated : undefined,
+      generatedShare: share,
+      lives: options.rowVisits > 0 ? { slots: options.rowSlots, visits: options.rowVisits } : undefined,
+    },
+    dataSets,
+  };
+}
+
+/** @param saved the shape of the training state that is taken up */
+function modelOf(options: PretrainOptions, saved: ModelConfig | undefined): ModelConfig {
   const { hCycles, lCycles, haltMaxSteps } = options;
+  if (saved) return { ...saved, hCycles, lCycles, haltMaxSteps };
   if (options.from) return { ...loadCheckpoint(options.from).config.model, hCycles, lCycles, haltMaxSteps };
   return {
     hiddenSize: options.hiddenSize,
@@ -241,10 +276,10 @@ class RunningMeans {
 function modelCard(options: PretrainOptions, record: Record<string, unknown>, seconds: number): string {
   return `# ${options.out.split("/").at(-1)}
 
-A tiny recursive model for small canvases, trained on generated tasks (\`src/generate\`), not on ARC's.
+A tiny recursive model for canvases of ${options.canvas} cells a side.
 
-- data: ${String(record.dataSets)}; held-out kinds and reserved rules and scenes were never shown
-- command: \`${options.command}\`
+- data: ${(record.dataSets as string[]).join("; ")}; held-out kinds and reserved rules and scenes of generated tasks were never shown
+${options.heldOut.length > 0 ? `- cleaned of every task that overlaps with ${options.heldOut.map((path) => path.split("/").at(-1)).join(", ")}\n` : ""}- command: \`${options.command}\`
 - seed ${options.seed}, ${record.steps} optimizer steps of ${options.batchSize} examples in ${formatDuration(seconds)}
 - at the end: training loss ${Number(record.lmLoss).toFixed(4)}, exact ${(100 * Number(record.exactAccuracy)).toFixed(1)} % of finished training samples (fresh scenes, raw weights)
 ${options.from ? `- went on from another checkpoint: see the command\n` : ""}`;

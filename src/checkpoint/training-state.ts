@@ -97,6 +97,11 @@ export function loadTrainingState(folder: string): TrainingState | undefined {
   };
 }
 
+/** What the trainer wrote into the record of a training state, without its arrays; `undefined` where there is no state. */
+export function loadTrainingRecord(folder: string): TrainingState["record"] | undefined {
+  return readRecord(folder)?.record as TrainingState["record"] | undefined;
+}
+
 /** The record in a folder; `undefined` where there is none. @throws InputError where it is not one */
 function readRecord(folder: string): z.infer<typeof recordSchema> | undefined {
   const path = join(folder, RECORD_FILE);

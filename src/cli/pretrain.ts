@@ -27,6 +27,33 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
         type: "string",
         describe: "go on from such a folder: optimizer and puzzle rows too; cycles and rates may change",
       })
+      .option("tasks", {
+        type: "string",
+        array: true,
+        default: [] as string[],
+        describe: "challenges files (or folders of task files) whose demonstrations are trained on; generated tasks alone unless given",
+      })
+      .option("solutions", {
+        type: "string",
+        array: true,
+        default: [] as string[],
+        describe: "solutions files: the tests of their tasks are trained on too; each is given to the tasks file with its ids",
+      })
+      .option("held-out", {
+        type: "string",
+        array: true,
+        default: [] as string[],
+        describe:
+          "challenges files that nothing may be learned from: tasks that overlap with them (id, or a pair up to symmetry and colours) are refused",
+      })
+      .option("drop-overlap", { type: "boolean", default: false, describe: "leave such tasks out instead" })
+      .option("variants", { type: "number", default: 1000, describe: "augmented variants of each task besides the original" })
+      .option("translate", { type: "boolean", describe: "shift pairs on the canvas [default: true with --tasks]" })
+      .option("generated-share", {
+        type: "number",
+        default: 0,
+        describe: "share of generated tasks beside those of --tasks; with --row-visits a share of the rows",
+      })
       .option("kinds", {
         type: "string",
         describe: "generated kinds, comma-separated; all that are not held out unless given (see `generate --list`)",
@@ -61,15 +88,24 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
       .option("ema-decay", { type: "number", default: 0.999, describe: "decay of the averaged trunk" })
       .option("weight-decay", { type: "number", default: 0.1, describe: "of the trunk" })
       .option("puzzle-weight-decay", { type: "number", default: 0.1, describe: "of the puzzle rows" })
-      .option("steps", { type: "number", describe: "optimizer steps" })
-      .option("budget", { type: "string", describe: "wall clock, such as 1h30m, instead of steps" })
+      .option("steps", {
+        type: "number",
+        describe: "optimizer steps of the whole course, those before --resume included; the rates follow it",
+      })
+      .option("budget", {
+        type: "string",
+        describe: "wall clock of this process, such as 1h30m; with --steps too it may end before the course does",
+      })
       .option("workers", { type: "number", default: 1, describe: "processes that share each batch" })
       .option("threads", { type: "number", describe: "TensorFlow's threads in each" })
       .option("engine", { choices: ENGINES, default: "auto" as const, describe: "engine" })
       .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library" })
       .option("save-every", { type: "string", default: "5m", describe: "write the checkpoint this often" })
-      .check(({ steps, budget }) => {
-        if ((steps === undefined) === (budget === undefined)) throw new UserError("give --steps or --budget, one of them");
+      .check(({ steps, budget, resume, from, generatedShare }) => {
+        if (steps === undefined && budget === undefined && resume === undefined) throw new UserError("give --steps or --budget, or both");
+        if (resume !== undefined && from !== undefined) throw new UserError("give --resume or --from, not both");
+        const share = Number(generatedShare);
+        if (!(share >= 0 && share <= 1)) throw new UserError(`--generated-share is ${share}; expected 0 to 1`);
         return true;
       }) as unknown as Argv<PretrainArgs>,
   handler: async (args) => {

@@ -1,7 +1,7 @@
 /** The learned vectors of augmented tasks. They live on the host; only the rows of a batch go to the engine. */
 import type { EmbeddingRows } from "../optim/sign-sgd.ts";
 
-/** Writes the start value of a row. */
+/** Writes the start value of a row, which is zero otherwise. */
 export type RowStart = (id: number, out: Float32Array) => void;
 
 /** Rows grow in pieces of this many, so that a table of a hundred thousand rows costs what was touched of it. */
@@ -14,6 +14,10 @@ const ROWS_PER_PIECE = 1024;
 export class PuzzleEmbedding implements EmbeddingRows {
   readonly #pieces: Float32Array[] = [];
   readonly #slotOf = new Map<number, number>();
+  /** slots of rows that were forgotten */
+  readonly #free: number[] = [];
+  /** slots that were ever given out */
+  #used = 0;
   readonly #start: RowStart;
 
   /**
@@ -31,12 +35,21 @@ export class PuzzleEmbedding implements EmbeddingRows {
   row(id: number): Float32Array {
     const slot = this.#slotOf.get(id);
     if (slot !== undefined) return this.#view(slot);
-    const added = this.#slotOf.size;
-    if (added % ROWS_PER_PIECE === 0) this.#pieces.push(new Float32Array(ROWS_PER_PIECE * this.size));
+    const added = this.#free.pop() ?? this.#used++;
+    if (added === this.#pieces.length * ROWS_PER_PIECE) this.#pieces.push(new Float32Array(ROWS_PER_PIECE * this.size));
     this.#slotOf.set(id, added);
-    const row = this.#view(added);
+    const row = this.#view(added).fill(0);
     this.#start(id, row);
     return row;
+  }
+
+  /** Lets go of rows: asked for again, they begin anew. Views of them must not be used any more. */
+  forget(isOver: (id: number) => boolean): void {
+    for (const [id, slot] of this.#slotOf) {
+      if (!isOver(id)) continue;
+      this.#slotOf.delete(id);
+      this.#free.push(slot);
+    }
   }
 
   /** float32[ids.length * E]: copies of the rows. */
@@ -46,7 +59,7 @@ export class PuzzleEmbedding implements EmbeddingRows {
     return out;
   }
 
-  /** Ids of the rows that were ever asked for, in that order. */
+  /** Ids of the rows that were ever asked for and not forgotten since, in that order. */
   touched(): number[] {
     return [...this.#slotOf.keys()];
   }

@@ -1,7 +1,8 @@
 /** What passes between the parent and its workers. Sent as structured clones over Node's IPC channel. */
 import type { Task } from "../arc/task.ts";
 import type { EngineName } from "../backend/select.ts";
-import type { RowLives } from "../generate/stream.ts";
+import type { Json } from "../checkpoint/training-state.ts";
+import type { PretrainingData } from "../data/pretraining-stream.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { AdamATan2Settings } from "../optim/adam-atan2.ts";
 import type { Course, Progress, Until } from "../train/loop.ts";
@@ -25,14 +26,7 @@ export type TrainingData =
       /** train on the tests' outputs too */
       readonly trainOnTests: boolean;
     }
-  | {
-      readonly kind: "generated";
-      readonly kinds?: readonly string[] | undefined;
-      readonly rulesPerKind: number;
-      /** rows change their rules, see `generate/stream.ts`; start must be `mean` then */
-      readonly lives?: RowLives | undefined;
-      readonly seed: number | string;
-    };
+  | ({ readonly kind: "pretraining" } & PretrainingData);
 
 /** Everything that a worker is told at its start. */
 export interface Job {
@@ -60,7 +54,10 @@ export interface Job {
   readonly puzzleWeightDecay: number;
   readonly explorationProbability: number;
   readonly course: Course;
+  /** steps of the whole course; where they are not given, a training state says them until the first step was timed */
   readonly plannedSteps?: number | undefined;
+  /** kept in training states, word for word */
+  readonly record?: { readonly [key: string]: Json } | undefined;
 }
 
 /** One prediction to make: a test input of a task under one of its variants. */

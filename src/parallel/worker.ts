@@ -6,16 +6,15 @@ import { startEngine } from "../backend/select.ts";
 import { realClock } from "../budget/clock.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import { saveCheckpoint } from "../checkpoint/save.ts";
-import { loadTrainingState, saveTrainingState } from "../checkpoint/training-state.ts";
+import { loadTrainingState, saveTrainingState, type TrainingState } from "../checkpoint/training-state.ts";
 import { type PuzzlePlan, planPuzzles, variantPair } from "../data/build.ts";
+import { openPretraining } from "../data/pretraining-stream.ts";
 import { ExampleStream } from "../data/sampler.ts";
 import type { Example } from "../encode/batch.ts";
 import { pairToExample } from "../encode/canvas.ts";
 import { cropToGrid } from "../encode/crop.ts";
 import { canvasPositions, gridPositions } from "../encode/positions.ts";
 import { messageOf, UserError } from "../errors.ts";
-import { generateRules } from "../generate/generate.ts";
-import { GeneratedStream } from "../generate/stream.ts";
 import { type InitialTrunk, initTrunk } from "../model/init.ts";
 import { flattenParameters, nameFlat, parameterLayout } from "../model/parameters.ts";
 import { PuzzleEmbedding, type RowStart, rowStatistics } from "../model/puzzle-embedding.ts";
@@ -28,6 +27,8 @@ import type { Command, Job, Prediction, PredictionItem, Report } from "./job.ts"
 
 /** Longest time without a progress report; steps that are faster are told of together. */
 const REPORT_SECONDS = 0.25;
+/** Puzzle rows whose life is over are let go of every so many steps. */
+const FORGET_EVERY = 256;
 
 /** Serves the parent until the IPC channel closes. */
 export async function serveParent(): Promise<void> {
@@ -71,19 +72,24 @@ class Work {
   readonly #job: Job;
   readonly #replica: Replica;
   readonly #loop: TrainingLoop;
-  readonly #plan: PuzzlePlan | undefined;
+  readonly #data: WorkData;
+  /** float32[E]: what new puzzle rows begin with */
+  readonly #rowStart: Float32Array;
 
-  private constructor(job: Job, replica: Replica, loop: TrainingLoop, plan: PuzzlePlan | undefined) {
+  private constructor(job: Job, replica: Replica, loop: TrainingLoop, data: WorkData, rowStart: Float32Array) {
     this.#job = job;
     this.#replica = replica;
     this.#loop = loop;
-    this.#plan = plan;
+    this.#data = data;
+    this.#rowStart = rowStart;
   }
 
   static async begin(job: Job, send: (report: Report) => void): Promise<Work> {
     const engine = await startEngine(job.engine, { threads: job.threads });
     const random = createRandom(job.seed);
-    const { initial, start } = trunkOf(job, random);
+    const saved = job.trunk.kind === "state" ? loadTrainingState(job.trunk.folder) : undefined;
+    if (job.trunk.kind === "state" && !saved) throw new UserError(`${job.trunk.folder}: no training state here to resume`);
+    const { initial, start } = trunkOf(job, random, saved);
     const { prefixLength, ropeAxes } = job.model;
     const positions = ropeAxes === 2 ? gridPositions(job.canvas, prefixLength) : canvasPositions(job.canvas, job.fullCanvas, prefixLength);
     const rows = new PuzzleEmbedding(job.model.puzzleEmbeddingSize, start);
@@ -99,13 +105,20 @@ class Work {
       haltMaxSteps: job.model.haltMaxSteps,
     };
     const replica = new Replica(settings, initial, rows, random.fork("halting"), exchange);
-    const { exampleAt, epochLength, plan } = dataOf(job, random);
-    const saved = job.trunk.kind === "state" ? loadTrainingState(job.trunk.folder) : undefined;
-    if (job.trunk.kind === "state" && !saved) throw new UserError(`${job.trunk.folder}: no training state here to resume`);
+    const data = dataOf(job, random);
     const draws = saved && restoreReplica(replica, saved, (job.trunk as { folder: string }).folder);
-    const loop = new TrainingLoop(replica, job.course, exampleAt, realClock(), { plannedSteps: job.plannedSteps, draws });
-    send({ kind: "ready", engine: engine.description, parameters: replica.parameterCount, epochLength, warnings: plan?.warnings ?? [] });
-    return new Work(job, replica, loop, plan);
+    const plannedSteps = job.plannedSteps ?? (saved?.record.plannedSteps as number | undefined);
+    const loop = new TrainingLoop(replica, job.course, (index) => data.exampleAt(index), realClock(), { plannedSteps, draws });
+    send({
+      kind: "ready",
+      engine: engine.description,
+      parameters: replica.parameterCount,
+      epochLength: data.epochLength,
+      warnings: data.plan.warnings,
+    });
+    const rowStart = new Float32Array(rows.size);
+    start(0, rowStart);
+    return new Work(job, replica, loop, data, rowStart);
   }
 
   stop(): void {
@@ -116,6 +129,7 @@ class Work {
     if (command.kind === "train") {
       let reported = 0;
       const why = await this.#loop.run(command.until, (progress) => {
+        if (progress.step % FORGET_EVERY === 0) this.#forgetRows();
         const now = performance.now() / 1000;
         if (now - reported < REPORT_SECONDS) return;
         reported = now;
@@ -127,10 +141,24 @@ class Work {
       const predictions = await this.#predict(command.items, command.actSteps);
       send({ kind: "predicted", id: command.id, predictions, seconds: (performance.now() - started) / 1000 });
     } else {
-      if (command.state !== undefined) saveTrainingState(command.state, await trainingStateOf(this.#replica, this.#loop.draws));
+      this.#forgetRows();
+      if (command.state !== undefined) {
+        const { draws, plannedSteps } = this.#loop;
+        const { record = {} } = this.#job;
+        const state = await trainingStateOf(this.#replica, { draws, plannedSteps, rowStart: this.#rowStart, record });
+        saveTrainingState(command.state, state);
+      }
       await this.#save(command.folder, command.training, command.card);
       send({ kind: "saved", folder: command.folder });
     }
+  }
+
+  /** Lets go of puzzle rows whose life is over in every row of the batch. */
+  #forgetRows(): void {
+    if (!this.#data.isOver) return;
+    const last = this.#loop.draws.reduce((least, draws) => Math.min(least, draws)) - 1; // a row still works on its last draw
+    const place = Math.max(0, last) * this.#job.globalBatch;
+    this.#replica.rows.forget((id) => this.#data.isOver!(id, place));
   }
 
   async #predict(items: readonly PredictionItem[], actSteps: number): Promise<Prediction[]> {
@@ -138,7 +166,7 @@ class Work {
     const out: Prediction[] = [];
     for (let i = 0; i < items.length; i += this.#job.microBatch) {
       const part = items.slice(i, i + this.#job.microBatch);
-      const groups = part.map(({ task }) => this.#plan!.groups[task]!);
+      const groups = part.map(({ task }) => this.#data.plan.groups[task]!);
       const examples = part.map(({ testIndex, variant }, n): Example => {
         const group = groups[n]!;
         const { input } = variantPair(group, variant, { input: group.task.test[testIndex]!.input });
@@ -169,9 +197,8 @@ class Work {
       rows.size,
     );
     // Where the trunk was trained on rows that begin at a fixed mean, that is the start that it knows.
-    const { data, trunk: source } = this.#job;
-    const begins = data.kind === "generated" && data.lives && source.kind === "checkpoint";
-    const puzzleEmbedding = begins ? { ...statistics, mean: loadCheckpoint(source.folder).puzzleEmbedding.mean } : statistics;
+    const { data } = this.#job;
+    const puzzleEmbedding = data.kind === "pretraining" && data.lives ? { ...statistics, mean: this.#rowStart } : statistics;
     const record = { recipe: "", dataSets: [], steps: this.#replica.step, ...training };
     saveCheckpoint(folder, {
       config: { format: "trm", formatVersion: 1, model, canvas: fullCanvas, training: record },
@@ -182,8 +209,11 @@ class Work {
   }
 }
 
-function trunkOf(job: Job, random: Random): { initial: InitialTrunk; start: RowStart } {
-  if (job.trunk.kind !== "checkpoint") return { initial: initTrunk(job.model, random.fork("init")), start: () => {} };
+function trunkOf(job: Job, random: Random, saved: TrainingState | undefined): { initial: InitialTrunk; start: RowStart } {
+  if (job.trunk.kind !== "checkpoint") {
+    const rowStart = saved?.state.get("rowStart")?.data;
+    return { initial: initTrunk(job.model, random.fork("init")), start: (_, out) => rowStart && out.set(rowStart) };
+  }
   const { trunk, puzzleEmbedding } = loadCheckpoint(job.trunk.folder);
   const initial = {
     weights: flattenParameters(trunk, parameterLayout(job.model)),
@@ -203,23 +233,23 @@ function trunkOf(job: Job, random: Random): { initial: InitialTrunk; start: RowS
   return { initial, start: starts[job.start] };
 }
 
-function dataOf(job: Job, random: Random): { exampleAt: (index: number) => Example; epochLength: number; plan: PuzzlePlan | undefined } {
-  const { data } = job;
-  if (data.kind === "generated") {
-    const rules = generateRules({ ...(data.kinds && { kinds: data.kinds }), rulesPerKind: data.rulesPerKind, seed: data.seed });
-    const stream = new GeneratedStream(rules, job.canvas, random.fork("generated"), data.lives);
-    return { exampleAt: (index) => stream.exampleAt(index), epochLength: stream.epochLength, plan: undefined };
-  }
+/** What a worker trains on and predicts. */
+interface WorkData {
+  exampleAt(index: number): Example;
+  readonly epochLength: number;
+  readonly plan: PuzzlePlan;
+  /** see `data/lives.ts` */
+  isOver?(puzzleId: number, index: number): boolean;
+}
+
+function dataOf(job: Job, random: Random): WorkData {
+  const { data, canvas: side } = job;
+  if (data.kind === "pretraining") return openPretraining(data, { side, random });
   const plan = planPuzzles([{ tasks: data.tasks, trainOnTests: data.trainOnTests }], {
     variants: data.variants,
     random: random.fork("plan"),
   });
   const groups = job.trainOn ? job.trainOn.map((i) => plan.groups[i]!) : plan.groups;
-  const stream = new ExampleStream(groups, {
-    side: job.canvas,
-    random: random.fork("stream"),
-    order: "shuffled",
-    translate: data.translate,
-  });
+  const stream = new ExampleStream(groups, { side, random: random.fork("stream"), order: "shuffled", translate: data.translate });
   return { exampleAt: (index) => stream.exampleAt(index), epochLength: stream.epochLength, plan };
 }

@@ -91,6 +91,11 @@ export class TrainingLoop {
     this.#planned = plannedSteps ?? UNKNOWN_STEPS;
   }
 
+  /** Steps of the whole run, as planned now. */
+  get plannedSteps(): number {
+    return this.#planned;
+  }
+
   /** Running mean of the seconds a step takes; 0 before the first. */
   get stepSeconds(): number {
     return this.#stepSeconds;

@@ -1,15 +1,27 @@
 /** A replica's learned state as files, and back. The carry is not kept: rows begin new samples after a resume. */
-import type { TrainingState } from "../checkpoint/training-state.ts";
+import type { Json, TrainingState } from "../checkpoint/training-state.ts";
 import { UserError } from "../errors.ts";
 import type { Replica } from "./replica.ts";
 
+/** What a training state keeps beside the replica. */
+export interface TrainerState {
+  /** draws made by each global row */
+  readonly draws: Int32Array;
+  /** float32[E]: what new puzzle rows begin with */
+  readonly rowStart: Float32Array;
+  /** steps that the course has at the moment */
+  readonly plannedSteps: number;
+  /** what else is wanted back, word for word */
+  readonly record: { readonly [key: string]: Json };
+}
+
 /** What `saveTrainingState` writes of a replica: weights, moments, average, puzzle rows, and the step. */
-export async function trainingStateOf(replica: Replica, draws: Int32Array): Promise<TrainingState> {
-  const trunk = { ...(await replica.trunk()), ...(await replica.buffers()) };
-  const ids = replica.rows.touched();
+export async function trainingStateOf(replica: Replica, { draws, rowStart, plannedSteps, record }: TrainerState): Promise<TrainingState> {
+  const trunk = { ...(await replica.trunk()), ...(await replica.buffers()), rowStart };
+  const ids = replica.rows.touched().sort((a, b) => a - b);
   const size = replica.rows.size;
   return {
-    record: { step: replica.step, draws: [...draws] },
+    record: { ...record, step: replica.step, draws: [...draws], plannedSteps },
     state: new Map(Object.entries(trunk).map(([name, data]) => [name, { shape: [data.length], data }])),
     embeddings: new Map([["rows", { shape: [ids.length, size], data: replica.rows.gather(ids) }]]),
     puzzles: ids,

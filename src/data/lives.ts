@@ -1,0 +1,73 @@
+/** Rows of the puzzle embedding that change what they stand for. */
+import type { Example } from "../encode/batch.ts";
+import type { Random } from "../random.ts";
+import { epochOrders } from "./epoch-orders.ts";
+
+/** How rows of the puzzle embedding are given out. */
+export interface RowLives {
+  /** rows in use at any time */
+  readonly slots: number;
+  /** examples after which a row is given up for a new one, at its start value, that stands for something else */
+  readonly visits: number;
+}
+
+/** What a row stands for while it lives: a rule, or a variant of a task. */
+export interface Holder {
+  /**
+   * @param visit  0 for the first example of this life
+   * @param random of this example alone
+   */
+  exampleAt(visit: number, random: Random, puzzleId: number): Example;
+}
+
+/** Puzzle ids of rows with lives begin here, beyond those of rows that keep what they stand for. */
+const FIRST_LIFE_ID = 2 ** 16;
+
+/**
+ * An endless stream in which every epoch shows each of so many slots once, in random order. A slot holds something for a number of visits, then
+ * something new under a new puzzle id: the trunk always sees rows of every age and learns to be read and told apart by rows that are a few updates
+ * from their start, as those of new tasks are at test time. Slots change at different times.
+ *
+ * What lies at a place depends on the seed and the place alone, as in `data/sampler.ts`.
+ */
+export class LivesStream {
+  readonly #lives: RowLives;
+  readonly #draw: (random: Random) => Holder;
+  readonly #random: Random;
+  readonly #order: (epoch: number) => readonly number[];
+
+  /** @param draw what a new life stands for; the same for the same random stream */
+  constructor(lives: RowLives, draw: (random: Random) => Holder, random: Random) {
+    this.#lives = lives;
+    this.#draw = draw;
+    this.#random = random;
+    this.#order = epochOrders(lives.slots, random);
+  }
+
+  /** Examples of one epoch. */
+  get epochLength(): number {
+    return this.#lives.slots;
+  }
+
+  exampleAt(index: number): Example {
+    const { slots } = this.#lives;
+    const epoch = Math.floor(index / slots);
+    const slot = this.#order(epoch)[index % slots]!;
+    const { life, visit } = this.#ageOf(slot, epoch);
+    const holder = this.#draw(this.#random.fork("life").fork(`${slot}:${life}`));
+    return holder.exampleAt(visit, this.#random.fork("pair").fork(index), FIRST_LIFE_ID + slot + slots * life);
+  }
+
+  /** Whether a row's life is over at a place of the stream: no place from there on asks for it. */
+  isOver(puzzleId: number, index: number): boolean {
+    const { slots } = this.#lives;
+    const at = puzzleId - FIRST_LIFE_ID;
+    return Math.floor(at / slots) < this.#ageOf(at % slots, Math.floor(index / slots)).life;
+  }
+
+  #ageOf(slot: number, epoch: number): { life: number; visit: number } {
+    const { slots, visits } = this.#lives;
+    const age = epoch + Math.floor((slot * visits) / slots);
+    return { life: Math.floor(age / visits), visit: age % visits };
+  }
+}

@@ -1,0 +1,129 @@
+/** What a pre-training sees: real tasks in many variants, generated tasks, or both mixed; each with a row of its own or with rows that change. */
+import type { Task } from "../arc/task.ts";
+import { drawTranslation, ORIGIN } from "../augment/translation.ts";
+import type { Example } from "../encode/batch.ts";
+import { pairToExample } from "../encode/canvas.ts";
+import { UserError } from "../errors.ts";
+import { generateRules, type TrainingRule } from "../generate/generate.ts";
+import type { Random } from "../random.ts";
+import { type Group, type PuzzlePlan, planPuzzles, variantPair } from "./build.ts";
+import { GeneratedStream, ruleExample } from "./generated-stream.ts";
+import { type Holder, LivesStream, type RowLives } from "./lives.ts";
+import { ExampleStream } from "./sampler.ts";
+
+export interface PretrainingData {
+  /** demonstrations are trained on, and tests whose answer is known; empty where generated tasks are all there is */
+  readonly tasks: readonly Task[];
+  /** augmented variants of each task besides the original */
+  readonly variants: number;
+  /** whether pairs are shifted on the canvas */
+  readonly translate: boolean;
+  /** generated tasks, none unless given */
+  readonly generated?:
+    | { readonly kinds?: readonly string[] | undefined; readonly rulesPerKind: number; readonly seed: number | string }
+    | undefined;
+  /** share of generated examples; with `lives`, of rows that stand for a generated task. Has no say where there is one sort of tasks only */
+  readonly generatedShare: number;
+  /** rows change what they stand for; each variant and rule keeps its row unless given */
+  readonly lives?: RowLives | undefined;
+}
+
+/** A stream that is open at any place; what lies there depends on the seed and the place alone. */
+export interface PretrainingStream {
+  readonly epochLength: number;
+  exampleAt(index: number): Example;
+  /** Whether no place from `index` on asks for a row; given where rows have lives. */
+  isOver?(puzzleId: number, index: number): boolean;
+  /** of the real tasks, none of whose tests are held out */
+  readonly plan: PuzzlePlan;
+}
+
+/**
+ * Opens the stream.
+ *
+ * @param side canvas edge in cells; every grid must fit
+ * @throws UserError where there is nothing to train on
+ */
+export function openPretraining(data: PretrainingData, { side, random }: { side: number; random: Random }): PretrainingStream {
+  const { tasks, variants, translate, generated, generatedShare, lives } = data;
+  const rules = generated ? rulesOf(generated) : [];
+  const plan = planPuzzles([{ tasks, trainOnTests: true }], { variants, random: random.fork("plan") });
+  const { groups } = plan;
+  if (groups.length + rules.length === 0) throw new UserError("there is no task to pre-train on; give --tasks or generated kinds");
+  const options = { side, translate };
+  const share = groups.length === 0 ? 1 : rules.length === 0 ? 0 : generatedShare;
+  if (lives) {
+    const ofRule = ruleHolders(rules, options);
+    const draw = (life: Random): Holder =>
+      share === 1 || (share > 0 && life.uniform() < share) ? ofRule(life) : taskHolder(groups, options, life);
+    const stream = new LivesStream(lives, draw, random.fork("generated"));
+    return {
+      epochLength: stream.epochLength,
+      exampleAt: (index) => stream.exampleAt(index),
+      isOver: (puzzleId, index) => stream.isOver(puzzleId, index),
+      plan,
+    };
+  }
+  const parts: MixedPart[] = [];
+  if (share > 0) parts.push({ share, stream: new GeneratedStream(rules, options, random.fork("generated"), plan.puzzleCount) });
+  if (share < 1) {
+    const stream = new ExampleStream(groups, { side, random: random.fork("stream"), order: "shuffled", translate });
+    parts.push({ share: 1 - share, stream });
+  }
+  return { ...mix(parts, random.fork("mix")), plan };
+}
+
+/** The generated tasks that a pre-training is given. */
+export function rulesOf({ kinds, rulesPerKind, seed }: NonNullable<PretrainingData["generated"]>): TrainingRule[] {
+  return generateRules({ ...(kinds && { kinds }), rulesPerKind, seed });
+}
+
+/** Gives a life a rule of a random kind. */
+function ruleHolders(rules: readonly TrainingRule[], options: { side: number; translate: boolean }): (life: Random) => Holder {
+  const byKind = [...new Set(rules.map(({ kind }) => kind))].map((kind) => rules.filter((rule) => rule.kind === kind));
+  return (life) => {
+    const rule = life.pick(life.pick(byKind));
+    return { exampleAt: (_, random, puzzleId) => ruleExample(rule, options, random, puzzleId) };
+  };
+}
+
+/** Gives a life a random variant of a random task, whose pairs come in rounds, each round in its own order; one pair of each is not shifted. */
+function taskHolder(groups: readonly Group[], { side, translate }: { side: number; translate: boolean }, life: Random): Holder {
+  const group = life.pick(groups);
+  const variant = life.int(0, group.variants.length - 1);
+  const count = group.train.length;
+  return {
+    exampleAt: (visit, random, puzzleId) => {
+      const order = life.fork(Math.floor(visit / count)).shuffled(group.train);
+      const pair = variantPair(group, variant, order[visit % count]!);
+      const shifted = translate && visit % count > 0;
+      return pairToExample(pair, side, shifted ? drawTranslation(random, [pair.input, pair.output], side) : ORIGIN, puzzleId);
+    },
+  };
+}
+
+interface MixedPart {
+  readonly share: number;
+  readonly stream: { readonly epochLength: number; exampleAt(index: number): Example };
+}
+
+/** Places of a mixture are given out in blocks of this many. */
+const BLOCK = 100;
+
+/** Two streams mixed: in every block of places each has its share of them, at random. */
+function mix(parts: readonly MixedPart[], random: Random): { epochLength: number; exampleAt(index: number): Example } {
+  const [first, second] = parts;
+  if (!second) return { epochLength: first!.stream.epochLength, exampleAt: (index) => first!.stream.exampleAt(index) };
+  const ofFirst = Math.min(BLOCK - 1, Math.max(1, Math.round(first!.share * BLOCK)));
+  const places = Array.from({ length: BLOCK }, (_, place) => place);
+  return {
+    epochLength: Math.round(second.stream.epochLength / second.share),
+    exampleAt: (index) => {
+      const block = Math.floor(index / BLOCK);
+      const place = random.fork(block).shuffled(places)[index % BLOCK]!;
+      return place < ofFirst
+        ? first!.stream.exampleAt(block * ofFirst + place)
+        : second.stream.exampleAt(block * (BLOCK - ofFirst) + place - ofFirst);
+    },
+  };
+}
