@@ -2,7 +2,7 @@
  * Packs the product into one file, `submission/trm.mjs`; with `--tests` the tests too, into `.build/test`.
  * The native binding of the TensorFlow engine is the only file that stays outside.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
@@ -75,9 +75,28 @@ async function bundle(entryPoints, extra) {
   return result;
 }
 
+/**
+ * The licence of every package that has something in the file. esbuild's own list has the comments found in the sources alone,
+ * which most packages' licences are not.
+ */
+function packageLicences(metafile) {
+  const folders = Object.keys(metafile.inputs).flatMap((path) => path.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/) ?? []);
+  const compiledIn = "node_modules/assemblyscript"; // its standard library, in the kernels
+  return [...new Set([...folders, compiledIn])].sort().map((folder) => {
+    const { name, version: of, license, author } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    const texts = readdirSync(folder).filter((file) => /^(licen[cs]e|notice|copying)([.-].*)?$/i.test(file));
+    if (texts.length === 0 && !license) throw new Error(`${folder} has no licence: it may not be shipped`);
+    const by = typeof author === "object" ? author.name : author;
+    const none = `(no text in the package; its package.json says ${license}${by ? `, author ${by}` : ""})`;
+    const text = texts.map((file) => readFileSync(join(folder, file), "utf8").trim()).join("\n\n") || none;
+    return `${"-".repeat(80)}\n${name} ${of} (${license})\n\n${text}\n`;
+  });
+}
+
 const kernelBytes = await compileKernels();
 const main = await bundle(["src/main.ts"], { outfile: "submission/trm.mjs", minify: true, keepNames: true });
 const bytes = main.metafile.outputs["submission/trm.mjs"].bytes;
+appendFileSync("submission/trm.mjs.LEGAL.txt", `\nLicences of the packages in the file:\n\n${packageLicences(main.metafile).join("\n")}`);
 console.error(`submission/trm.mjs ${(bytes / 2 ** 20).toFixed(2)} MiB (own wasm kernels ${kernelBytes} bytes)`);
 
 if (process.argv.includes("--tests")) {
