@@ -7,6 +7,7 @@ import { PuzzleEmbedding } from "../model/puzzle-embedding.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import { createRandom, type Random } from "../random.ts";
 import { Replica } from "../train/replica.ts";
+import type { MakeReady } from "../train/steps.ts";
 
 export interface BenchPreset {
   readonly hiddenSize: number;
@@ -24,6 +25,8 @@ export const BENCH_PRESETS: Record<string, BenchPreset> = {
 };
 
 export interface BenchResult {
+  /** the first training step, compilation included */
+  readonly secondsToFirstStep: number;
   readonly secondsPerTrainStep: { median: number; min: number };
   readonly secondsPerActStep: { median: number; min: number };
   readonly peakRssBytes: number;
@@ -69,9 +72,10 @@ export function flopsPerTrainStep(model: ModelConfig, positions: number, batch: 
 /**
  * Runs warm-up and timed steps on the engine that was started.
  *
- * @param steps timed steps after two for warming up
+ * @param steps     timed steps after two for warming up
+ * @param makeReady how steps run
  */
-export async function benchTrainStep(preset: BenchPreset, steps: number, random: Random): Promise<BenchResult> {
+export async function benchTrainStep(preset: BenchPreset, steps: number, random: Random, makeReady: MakeReady): Promise<BenchResult> {
   const model = benchModel(preset);
   const tokens = preset.canvas ** 2;
   const positions = Int32Array.from({ length: model.prefixLength + tokens }, (_, i) => i);
@@ -85,6 +89,7 @@ export async function benchTrainStep(preset: BenchPreset, steps: number, random:
     puzzleWeightDecay: 0.1,
     explorationProbability: 0.1,
     haltMaxSteps: model.haltMaxSteps,
+    makeReady,
   };
   const replica = new Replica(settings, initTrunk(model, createRandom(0)), rows, random);
   const example = (): Example => ({
@@ -102,6 +107,7 @@ export async function benchTrainStep(preset: BenchPreset, steps: number, random:
   replica.dispose();
   const flops = flopsPerTrainStep(model, positions.length, preset.batch);
   return {
+    secondsToFirstStep: train[0]!,
     secondsPerTrainStep: spread(train.slice(2)),
     secondsPerActStep: spread(act.slice(2)),
     peakRssBytes: process.resourceUsage().maxRSS * 1024,

@@ -1,17 +1,9 @@
 /** A pure function of tensors, compiled when it is first called, once per shape of its inputs. */
 import type * as tf from "@tensorflow/tfjs-core";
 import { messageOf } from "../errors.ts";
+import type { ReadyStep, Step } from "../train/steps.ts";
 import { type CompiledStep, type CompileOptions, compile } from "./compile.ts";
 import { printType, type ValueType } from "./graph.ts";
-
-export type Step = (inputs: tf.Tensor[]) => tf.Tensor[];
-
-/** A step that compiles itself; inputs stay alive, results belong to the caller. */
-export interface JitStep {
-  run(inputs: tf.Tensor[]): tf.Tensor[];
-  /** Frees what was compiled; `run` compiles anew. */
-  dispose(): void;
-}
 
 export interface JitOptions extends CompileOptions {
   /** is told, once per shape and reason, why something runs slower than it could */
@@ -24,7 +16,7 @@ export interface JitOptions extends CompileOptions {
  * @param name of the step, for warnings
  * @throws what the step throws op by op, and errors of running out of memory, which running it otherwise would not mend
  */
-export function jit(name: string, step: Step, { warn, ...options }: JitOptions): JitStep {
+export function jit(name: string, step: Step, { warn, ...options }: JitOptions): ReadyStep {
   const compiled = new Map<string, CompiledStep | "op by op">();
 
   /** Compiles and runs for the first time: XLA compiles no sooner than that. */

@@ -5,15 +5,15 @@ import type { Targets } from "../loss/act-loss.ts";
 import { RowCarry } from "../model/carry.ts";
 import { headSize, type ModelConfig } from "../model/config.ts";
 import type { InitialTrunk } from "../model/init.ts";
-import { type ParameterSpec, parameterCount, parameterLayout, sliceParameters } from "../model/parameters.ts";
+import { type ParameterSpec, parameterCount, parameterLayout } from "../model/parameters.ts";
 import type { PuzzleEmbedding } from "../model/puzzle-embedding.ts";
 import type { Latents } from "../model/recursion.ts";
 import { rotaryTables } from "../model/rotary.ts";
-import { type AdamATan2Settings, type AdamATan2State, adamATan2, adamATan2Rates } from "../optim/adam-atan2.ts";
-import { emaUpdate } from "../optim/ema.ts";
+import { type AdamATan2Settings, adamATan2Rates } from "../optim/adam-atan2.ts";
 import { signSgd } from "../optim/sign-sgd.ts";
 import type { Random } from "../random.ts";
-import { type ActContext, evaluationStep, gradientStep, ROW_STATISTICS, readOut } from "./act-step.ts";
+import { type ActContext, ROW_STATISTICS } from "./act-step.ts";
+import { type MakeReady, opByOp, ReplicaSteps, type TrunkState } from "./steps.ts";
 import { targetsOf } from "./targets.ts";
 
 /** How gradients meet those of the other workers; `parallel/all-reduce.ts` has the real one. */
@@ -42,6 +42,8 @@ export interface ReplicaSettings {
   readonly explorationProbability: number;
   /** ACT steps a training row runs at most */
   readonly haltMaxSteps: number;
+  /** how steps run; op by op unless given */
+  readonly makeReady?: MakeReady | undefined;
 }
 
 /** What changes from step to step. */
@@ -90,8 +92,8 @@ export class Replica {
   readonly #carry: RowCarry;
   readonly #latents: Latents[] = [];
   readonly #random: Random;
-  #state: AdamATan2State;
-  #ema: tf.Tensor1D;
+  readonly #steps: ReplicaSteps;
+  #state: TrunkState;
 
   /**
    * @param initial the trunk's start; copied to the engine
@@ -121,8 +123,8 @@ export class Replica {
       this.#latents.push({ zH: tf.zeros(shape), zL: tf.zeros(shape) });
     }
     const weights = tf.tensor1d(initial.weights);
-    this.#state = { weights, firstMoment: tf.zerosLike(weights), secondMoment: tf.zerosLike(weights) };
-    this.#ema = tf.clone(weights);
+    this.#state = { weights, firstMoment: tf.zerosLike(weights), secondMoment: tf.zerosLike(weights), average: tf.clone(weights) };
+    this.#steps = new ReplicaSteps(model, this.layout, settings.adam, 1 / globalBatch, settings.makeReady ?? opByOp);
   }
 
   /** Numbers in the trunk. */
@@ -158,26 +160,34 @@ export class Replica {
     const fresh = carry.refill((row) => next(this.#firstRow + row));
     const ids = carry.puzzleIds.slice();
     const statistics = new Float32Array(carry.size * (ROW_STATISTICS + E));
-    const leaves = sliceParameters(this.#state.weights, this.layout);
+    const update = { ...adamATan2Rates(rates.lrTrunk, this.step + 1, adam), emaDecay: rates.emaDecay };
+    // Where no other part of the batch is waited for, gradient and update are one step.
+    const whole = !rates.frozen && this.exchange.worldSize === 1 && this.#latents.length === 1;
     let gradient: tf.Tensor1D | undefined;
+    let updated: TrunkState | undefined;
     let index = 0;
     for (const { first, count } of this.#chunks()) {
-      const inputs = this.#inputs(carry.inputs, this.rows.gather(ids.subarray(first, first + count)), fresh, first, count);
+      const before = this.#latents[index]!;
+      const tensors = this.#inputs(carry.inputs, this.rows.gather(ids.subarray(first, first + count)), fresh, first, count);
+      const inputs = { ...tensors, latents: before };
       const targets = targetsOf(
         carry.labels.subarray(first * this.#canvasTokens, (first + count) * this.#canvasTokens),
         count,
         this.#canvasTokens,
       );
-      const before = this.#latents[index]!;
-      const result = gradientStep(this.#context, leaves, { ...inputs, latents: before }, targets, 1 / globalBatch, rates.frozen);
+      let result: { rows: tf.Tensor2D; zH: tf.Tensor2D; zL: tf.Tensor2D };
+      if (whole) {
+        const { state, ...pass } = this.#steps.training(this.#state, update, inputs, targets, this.#context);
+        [result, updated] = [pass, state];
+      } else {
+        const { trunkGradient, ...pass } = this.#steps.gradient(this.#state.weights, rates.frozen, inputs, targets, this.#context);
+        result = pass;
+        gradient = addInto(gradient, trunkGradient);
+      }
       statistics.set((await result.rows.data()) as Float32Array, first * (ROW_STATISTICS + E));
       this.#latents[index++] = { zH: result.zH, zL: result.zL };
-      const sum: tf.Tensor1D = gradient ? tf.add(gradient, result.trunkGradient) : result.trunkGradient;
-      if (gradient) tf.dispose([gradient, result.trunkGradient]);
-      gradient = sum;
-      tf.dispose([result.rows, before.zH, before.zL, ...Object.values(inputs), ...Object.values(targets as Targets)]);
+      tf.dispose([result.rows, before.zH, before.zL, ...Object.values(tensors), ...Object.values(targets as Targets)]);
     }
-    tf.dispose(leaves);
     const column = (row: number, c: number): number => statistics[row * (ROW_STATISTICS + E) + c]!;
     carry.advance(
       { haltMaxSteps: this.settings.haltMaxSteps, explorationProbability: this.settings.explorationProbability },
@@ -200,22 +210,19 @@ export class Replica {
       local[r * (1 + E)] = ids[r]!; // exact in float32 up to 16.7 million rows
       local.set(statistics.subarray(r * (ROW_STATISTICS + E) + ROW_STATISTICS, (r + 1) * (ROW_STATISTICS + E)), r * (1 + E) + 1);
     }
-    const summed = await this.#exchangeGradients(gradient!, sums, control);
+    const summed = await this.#exchangeGradients(gradient, sums, control);
     if (!Number.isFinite(sums[0]!) || !Number.isFinite(sums[1]!)) {
-      tf.dispose(summed);
+      tf.dispose([...(summed ? [summed] : []), ...Object.values(updated ?? {})]);
       throw new Error(`loss is not finite in optimizer step ${this.step + 1}`);
     }
     this.#updateRows(await this.exchange.allGather(local), rates.lrPuzzle);
     this.step++;
-    if (!rates.frozen) {
-      const next = adamATan2(this.#state, summed, adamATan2Rates(rates.lrTrunk, this.step, adam), adam);
-      tf.dispose([this.#state.weights, this.#state.firstMoment, this.#state.secondMoment]);
-      this.#state = next;
-      const ema = emaUpdate(this.#ema, next.weights, rates.emaDecay);
-      tf.dispose(this.#ema);
-      this.#ema = ema;
+    if (summed) updated = this.#steps.update(this.#state, summed, update);
+    if (summed) tf.dispose(summed);
+    if (updated) {
+      tf.dispose(Object.values(this.#state));
+      this.#state = updated;
     }
-    tf.dispose(summed);
     const [lmLoss, qHaltLoss, finished, accuracy, exact, qHaltAccuracy, actSteps] = sums as unknown as number[];
     return {
       lmLoss: lmLoss! / globalBatch,
@@ -242,31 +249,32 @@ export class Replica {
       tokens.set(example.inputs, r * S);
     });
     const rows = this.rows.gather(examples.map((example) => example.puzzleId));
-    const leaves = sliceParameters(this.#ema, this.layout);
     const start = this.#inputs(tokens, rows, new Float32Array(n).fill(1), 0, n);
     const carryOn = tf.zeros([n, 1]) as tf.Tensor2D;
     const shape: [number, number] = [n * this.#positions, model.hiddenSize];
+    const { average } = this.#state;
     let latents: Latents = { zH: tf.zeros(shape), zL: tf.zeros(shape) };
     for (let i = 0; i < actSteps; i++) {
-      const next = evaluationStep(this.#context, leaves, { ...start, fresh: i === 0 ? start.fresh : carryOn, latents });
+      const inputs = { ...start, fresh: i === 0 ? start.fresh : carryOn, latents };
+      const next = this.#steps.evaluation(average, inputs, this.#context);
       tf.dispose([latents.zH, latents.zL]);
       latents = next;
     }
-    const [best, halt] = tf.tidy(() => {
-      const { logits, q } = readOut(this.#context, leaves, latents.zH, n);
-      return [tf.argMax(logits, -1), tf.slice2d(q, [0, 0], [n, 1])];
-    });
-    const result = { tokens: (await best!.data()) as Int32Array, qHaltLogits: (await halt!.data()) as Float32Array };
-    tf.dispose([best!, halt!, latents.zH, latents.zL, carryOn, ...leaves, ...Object.values(start)]);
+    const answer = this.#steps.answer(average, latents.zH, carryOn, this.#context);
+    const result = {
+      tokens: (await answer.tokens.data()) as Int32Array,
+      qHaltLogits: (await answer.qHaltLogits.data()) as Float32Array,
+    };
+    tf.dispose([answer.tokens, answer.qHaltLogits, latents.zH, latents.zL, carryOn, ...Object.values(start)]);
     return result;
   }
 
   /** Copies of the trunk on the host: the averaged weights, the raw ones, and both moments. */
   async trunk(): Promise<{ ema: Float32Array; weights: Float32Array; firstMoment: Float32Array; secondMoment: Float32Array }> {
     const read = async (tensor: tf.Tensor): Promise<Float32Array> => (await tensor.data()) as Float32Array;
-    const { weights, firstMoment, secondMoment } = this.#state;
+    const { weights, firstMoment, secondMoment, average } = this.#state;
     return {
-      ema: await read(this.#ema),
+      ema: await read(average),
       weights: await read(weights),
       firstMoment: await read(firstMoment),
       secondMoment: await read(secondMoment),
@@ -290,21 +298,22 @@ export class Replica {
     step: number;
   }): void {
     const { buffers } = this.#context;
-    tf.dispose([this.#state.weights, this.#state.firstMoment, this.#state.secondMoment, this.#ema, buffers.hInit, buffers.lInit]);
+    tf.dispose([...Object.values(this.#state), buffers.hInit, buffers.lInit]);
     this.#context = { ...this.#context, buffers: { hInit: tf.tensor1d(saved.hInit), lInit: tf.tensor1d(saved.lInit) } };
     this.#state = {
       weights: tf.tensor1d(saved.weights),
       firstMoment: tf.tensor1d(saved.firstMoment),
       secondMoment: tf.tensor1d(saved.secondMoment),
+      average: tf.tensor1d(saved.ema),
     };
-    this.#ema = tf.tensor1d(saved.ema);
     this.step = saved.step;
   }
 
   /** Frees every tensor. */
   dispose(): void {
     const { buffers, rotary } = this.#context;
-    tf.dispose([...Object.values(this.#state), this.#ema, ...Object.values(buffers), ...Object.values(rotary)] as tf.Tensor[]);
+    this.#steps.dispose();
+    tf.dispose([...Object.values(this.#state), ...Object.values(buffers), ...Object.values(rotary)] as tf.Tensor[]);
     for (const { zH, zL } of this.#latents) tf.dispose([zH, zL]);
   }
 
@@ -323,17 +332,18 @@ export class Replica {
     };
   }
 
-  /** Sums the gradient, the metrics and the control numbers over all ranks in one message; alone, nothing leaves the engine. */
-  async #exchangeGradients(gradient: tf.Tensor1D, sums: Float32Array, control: Float32Array): Promise<tf.Tensor1D> {
+  /** Sums the gradient (none where the trunk is frozen), the metrics and the control numbers over all ranks in one message; alone, nothing leaves the engine. */
+  async #exchangeGradients(gradient: tf.Tensor1D | undefined, sums: Float32Array, control: Float32Array): Promise<tf.Tensor1D | undefined> {
     if (this.exchange.worldSize === 1) return gradient;
-    const size = gradient.shape[0];
+    const size = gradient?.shape[0] ?? 0;
     const message = new Float32Array(size + sums.length + control.length);
-    message.set((await gradient.data()) as Float32Array);
+    if (gradient) message.set((await gradient.data()) as Float32Array);
     message.set(sums, size);
     message.set(control, size + sums.length);
     await this.exchange.allReduceSum(message);
     sums.set(message.subarray(size, size + sums.length));
     control.set(message.subarray(size + sums.length));
+    if (!gradient) return undefined;
     tf.dispose(gradient);
     return tf.tensor1d(message.subarray(0, size));
   }
@@ -358,4 +368,12 @@ export class Replica {
 export function sliceOf(globalBatch: number, { rank, worldSize }: { rank: number; worldSize: number }): { first: number; count: number } {
   const first = Math.floor((globalBatch * rank) / worldSize);
   return { first, count: Math.floor((globalBatch * (rank + 1)) / worldSize) - first };
+}
+
+/** sum + addend, where either may be missing; both are disposed of. */
+function addInto(sum: tf.Tensor1D | undefined, addend: tf.Tensor1D | undefined): tf.Tensor1D | undefined {
+  if (!sum || !addend) return sum ?? addend;
+  const total: tf.Tensor1D = tf.add(sum, addend);
+  tf.dispose([sum, addend]);
+  return total;
 }

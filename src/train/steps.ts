@@ -1,0 +1,231 @@
+/** What a replica runs on its engine, as pure functions from a list of tensors to a list: the form that a compiler takes. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Targets } from "../loss/act-loss.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { type ParameterSpec, sliceParameters } from "../model/parameters.ts";
+import { type AdamATan2Settings, type AdamATan2State, adamATan2 } from "../optim/adam-atan2.ts";
+import { emaUpdate } from "../optim/ema.ts";
+import { type ActContext, type ActInputs, evaluationStep, type GradientStep, gradientStep, readOut } from "./act-step.ts";
+
+/** A pure function of tensors: inputs stay alive, results belong to the caller. */
+export type Step = (inputs: tf.Tensor[]) => tf.Tensor[];
+
+/** A step made ready to be run again and again. */
+export interface ReadyStep {
+  run: Step;
+  /** frees what making it ready took; `run` makes it ready anew */
+  dispose(): void;
+}
+
+/** Makes steps ready; the name is for messages. */
+export type MakeReady = (name: string, step: Step) => ReadyStep;
+
+/** Every operation of the step by itself, as it comes. */
+export const opByOp: MakeReady = (_name, step) => ({ run: step, dispose: () => {} });
+
+/** Trunk, its moments and its average: float32 [N] each. */
+export type TrunkState = AdamATan2State & { readonly average: tf.Tensor1D };
+
+/** Scalars of one update, see `AdamATan2Rates`; `firstScale` counts by the fork's rule alone. */
+export interface UpdateRates {
+  readonly decay: number;
+  readonly stepSize: number;
+  readonly firstScale?: number;
+  readonly secondScale: number;
+  readonly emaDecay: number;
+}
+
+/** The steps of one replica. Results belong to the caller, arguments stay alive. */
+export class ReplicaSteps {
+  readonly #context: (tensors: tf.Tensor[]) => ActContext;
+  readonly #ready: {
+    readonly training: ReadyStep;
+    readonly gradient: ReadyStep;
+    readonly rowGradient: ReadyStep;
+    readonly update: ReadyStep;
+    readonly evaluation: ReadyStep;
+    readonly answer: ReadyStep;
+  };
+
+  /** @param lossScale 1 / global batch */
+  constructor(config: ModelConfig, layout: readonly ParameterSpec[], adam: AdamATan2Settings, lossScale: number, makeReady: MakeReady) {
+    this.#context = ([hInit, lInit, cos, sin]) => ({
+      config,
+      buffers: { hInit: hInit as tf.Tensor1D, lInit: lInit as tf.Tensor1D },
+      rotary: { cos: cos as tf.Tensor2D, sin: sin as tf.Tensor2D },
+    });
+    const gradient = (frozen: boolean, inputs: tf.Tensor[]): GradientStep => {
+      const [weights, ...rest] = inputs;
+      const [labels, asked, perToken] = rest.slice(5, 8);
+      const targets = { labels: labels as tf.Tensor2D, asked: asked as tf.Tensor2D, perToken: perToken as tf.Tensor1D };
+      const leaves = sliceParameters(weights as tf.Tensor1D, layout);
+      return gradientStep(this.#context(rest.slice(8)), leaves, actInputs(rest), targets, lossScale, frozen);
+    };
+    const update = (inputs: tf.Tensor[]): tf.Tensor[] => {
+      const [weights, firstMoment, secondMoment, average, sum] = inputs as [
+        tf.Tensor1D,
+        tf.Tensor1D,
+        tf.Tensor1D,
+        tf.Tensor1D,
+        tf.Tensor1D,
+      ];
+      const [decay, stepSize, firstScale, secondScale, emaDecay] = inputs.slice(5) as tf.Scalar[];
+      const rates = {
+        decay: decay!,
+        stepSize: stepSize!,
+        secondScale: secondScale!,
+        ...(adam.rule === "fork" && { firstScale: firstScale! }),
+      };
+      const next = adamATan2({ weights, firstMoment, secondMoment }, sum, rates, adam);
+      return [next.weights, next.firstMoment, next.secondMoment, emaUpdate(average, next.weights, emaDecay!)];
+    };
+    const tidied =
+      (step: Step): Step =>
+      (inputs) =>
+        tf.tidy(() => step(inputs));
+    this.#ready = {
+      training: makeReady(
+        "training step",
+        tidied((inputs) => {
+          const [state, rates, rest] = [inputs.slice(0, 4), inputs.slice(4, 9), inputs.slice(9)];
+          const { trunkGradient, rows, zH, zL } = gradient(false, [state[0]!, ...rest]);
+          return [rows, zH, zL, ...update([...state, trunkGradient, ...rates])];
+        }),
+      ),
+      gradient: makeReady(
+        "gradient step",
+        tidied((inputs) => {
+          const { trunkGradient, rows, zH, zL } = gradient(false, inputs);
+          return [rows, zH, zL, trunkGradient];
+        }),
+      ),
+      rowGradient: makeReady(
+        "gradient step of the puzzle rows",
+        tidied((inputs) => {
+          const { rows, zH, zL } = gradient(true, inputs);
+          return [rows, zH, zL];
+        }),
+      ),
+      update: makeReady("update", tidied(update)),
+      evaluation: makeReady(
+        "evaluation step",
+        tidied((inputs) => {
+          const [weights, ...rest] = inputs;
+          const { zH, zL } = evaluationStep(this.#context(rest.slice(5)), sliceParameters(weights as tf.Tensor1D, layout), actInputs(rest));
+          return [zH, zL];
+        }),
+      ),
+      answer: makeReady(
+        "read-out",
+        tidied((inputs) => {
+          const [weights, zH, batch, ...constants] = inputs;
+          const rows = batch!.shape[0]!;
+          const leaves = sliceParameters(weights as tf.Tensor1D, layout);
+          const { logits, q } = readOut(this.#context(constants), leaves, zH as tf.Tensor2D, rows);
+          return [tf.argMax(logits, -1), tf.slice2d(q, [0, 0], [rows, 1])];
+        }),
+      ),
+    };
+  }
+
+  /** Gradient and update in one; see `GradientStep`. */
+  training(
+    state: TrunkState,
+    rates: UpdateRates,
+    inputs: ActInputs,
+    targets: Targets,
+    context: ActContext,
+  ): { rows: tf.Tensor2D; zH: tf.Tensor2D; zL: tf.Tensor2D; state: TrunkState } {
+    const scalars = scalarsOf(rates);
+    const [rows, zH, zL, ...next] = this.#ready.training.run([
+      ...listState(state),
+      ...scalars,
+      ...listInputs(inputs),
+      ...listTargets(targets),
+      ...listContext(context),
+    ]);
+    tf.dispose(scalars);
+    return { rows: rows as tf.Tensor2D, zH: zH as tf.Tensor2D, zL: zL as tf.Tensor2D, state: nameState(next) };
+  }
+
+  /** The gradient of the puzzle rows and, unless the trunk is frozen, of the trunk. */
+  gradient(
+    weights: tf.Tensor1D,
+    frozen: boolean,
+    inputs: ActInputs,
+    targets: Targets,
+    context: ActContext,
+  ): { rows: tf.Tensor2D; zH: tf.Tensor2D; zL: tf.Tensor2D; trunkGradient: tf.Tensor1D | undefined } {
+    const step = frozen ? this.#ready.rowGradient : this.#ready.gradient;
+    const [rows, zH, zL, trunkGradient] = step.run([weights, ...listInputs(inputs), ...listTargets(targets), ...listContext(context)]);
+    return {
+      rows: rows as tf.Tensor2D,
+      zH: zH as tf.Tensor2D,
+      zL: zL as tf.Tensor2D,
+      trunkGradient: trunkGradient as tf.Tensor1D | undefined,
+    };
+  }
+
+  /** AdamATan2 and the average. */
+  update(state: TrunkState, sum: tf.Tensor1D, rates: UpdateRates): TrunkState {
+    const scalars = scalarsOf(rates);
+    const next = this.#ready.update.run([...listState(state), sum, ...scalars]);
+    tf.dispose(scalars);
+    return nameState(next);
+  }
+
+  /** One ACT step without gradients. */
+  evaluation(weights: tf.Tensor1D, inputs: ActInputs, context: ActContext): { zH: tf.Tensor2D; zL: tf.Tensor2D } {
+    const [zH, zL] = this.#ready.evaluation.run([weights, ...listInputs(inputs), ...listContext(context)]);
+    return { zH: zH as tf.Tensor2D, zL: zL as tf.Tensor2D };
+  }
+
+  /** int32 [B, S] best tokens and float32 [B, 1] halting logits. @param fresh any tensor of B rows */
+  answer(weights: tf.Tensor1D, zH: tf.Tensor2D, fresh: tf.Tensor2D, context: ActContext): { tokens: tf.Tensor; qHaltLogits: tf.Tensor } {
+    const [tokens, qHaltLogits] = this.#ready.answer.run([weights, zH, fresh, ...listContext(context)]);
+    return { tokens: tokens!, qHaltLogits: qHaltLogits! };
+  }
+
+  /** Frees what was compiled. */
+  dispose(): void {
+    for (const step of Object.values(this.#ready)) step.dispose();
+  }
+}
+
+function listState({ weights, firstMoment, secondMoment, average }: TrunkState): tf.Tensor[] {
+  return [weights, firstMoment, secondMoment, average];
+}
+
+function nameState([weights, firstMoment, secondMoment, average]: tf.Tensor[]): TrunkState {
+  return {
+    weights: weights as tf.Tensor1D,
+    firstMoment: firstMoment as tf.Tensor1D,
+    secondMoment: secondMoment as tf.Tensor1D,
+    average: average as tf.Tensor1D,
+  };
+}
+
+function scalarsOf({ decay, stepSize, firstScale = 1, secondScale, emaDecay }: UpdateRates): tf.Scalar[] {
+  return [decay, stepSize, firstScale, secondScale, emaDecay].map((rate) => tf.scalar(rate));
+}
+
+function listInputs({ latents, tokens, puzzleRows, fresh }: ActInputs): tf.Tensor[] {
+  return [latents.zH, latents.zL, tokens, puzzleRows, fresh];
+}
+
+function actInputs([zH, zL, tokens, puzzleRows, fresh]: tf.Tensor[]): ActInputs {
+  return {
+    latents: { zH: zH as tf.Tensor2D, zL: zL as tf.Tensor2D },
+    tokens: tokens as tf.Tensor2D,
+    puzzleRows: puzzleRows as tf.Tensor2D,
+    fresh: fresh as tf.Tensor2D,
+  };
+}
+
+function listTargets({ labels, asked, perToken }: Targets): tf.Tensor[] {
+  return [labels, asked, perToken];
+}
+
+function listContext({ buffers, rotary }: ActContext): tf.Tensor[] {
+  return [buffers.hInit, buffers.lInit, rotary.cos, rotary.sin];
+}
