@@ -12,6 +12,7 @@ import type { ModelConfig } from "../model/config.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import { WorkerPool } from "../parallel/coordinator.ts";
 import type { Job, TrainingData } from "../parallel/job.ts";
+import type { CompileMode, Precision } from "../trace/compilation.ts";
 import type { Progress } from "../train/loop.ts";
 import { readTrainingTasks, type TaskFiles } from "./pretraining-tasks.ts";
 
@@ -59,6 +60,8 @@ export interface PretrainOptions extends TaskFiles {
   readonly budgetSeconds: number | undefined;
   readonly workers: number;
   readonly threads: number | undefined;
+  readonly compile: CompileMode;
+  readonly precision: Precision;
   readonly engine: EngineChoice;
   readonly tfLib: string | undefined;
   /** a duration such as 5m */
@@ -98,6 +101,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const job: Omit<Job, "rank" | "worldSize" | "ring"> = {
     engine: engine.engine,
     threads: options.threads,
+    compilation: { compile: options.compile, precision: options.precision },
     seed: options.seed,
     model,
     canvas: options.canvas,
@@ -147,6 +151,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
             { ...progress, rssBytes },
           );
         },
+        warning: (rank, sentence) => log.emit("warn", "slower", `worker ${rank}: ${sentence}`),
         line: (rank, text) => log.emit("debug", "worker", `worker ${rank}: ${text}`),
         lost: (_, message) => log.emit("error", "lost", message),
       },

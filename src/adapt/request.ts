@@ -5,6 +5,7 @@ import type { Task } from "../arc/task.ts";
 import type { ChosenEngine } from "../backend/choose.ts";
 import type { CheckpointConfig } from "../checkpoint/config.ts";
 import type { Recipe } from "../config/recipe.ts";
+import type { Compilation } from "../trace/compilation.ts";
 import type { RankedAnswer } from "../vote/rank.ts";
 
 /** What a run is asked to do; every path and number resolved. */
@@ -24,6 +25,8 @@ export interface RunRequest {
   readonly steps: number | undefined;
   readonly workers: number;
   readonly threads: number | undefined;
+  /** how steps run on the engine */
+  readonly compilation: Compilation;
   readonly engine: ChosenEngine;
   /** environment of a worker */
   readonly environment: (rank: number) => Record<string, string>;

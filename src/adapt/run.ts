@@ -146,6 +146,7 @@ export class Run {
       environment: this.#request.environment,
       watcher: {
         progress: (rank, report) => this.#progress.worker(rank, report),
+        warning: (rank, sentence) => this.#log.emit("warn", "slower", `worker ${rank}: ${sentence}`),
         line: (rank, text) => this.#log.emit("debug", "worker", `worker ${rank}: ${text}`),
         lost: (rank, message) => {
           if (!this.#stopped) this.#log.emit("error", "lost", `worker ${rank} of ${workers}: ${message}; going on with the others`);

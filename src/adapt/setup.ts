@@ -40,6 +40,7 @@ export function setUp(request: RunRequest): Setup {
   const shared: JobPart = {
     engine: engine.engine,
     threads: request.threads,
+    compilation: request.compilation,
     seed,
     model,
     canvas,

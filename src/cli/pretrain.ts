@@ -5,6 +5,7 @@ import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import { parseDuration } from "../budget/duration.ts";
 import { UserError } from "../errors.ts";
 import type { LogLevel } from "../events.ts";
+import { withCompilationFlags } from "./compilation-flags.ts";
 
 interface PretrainArgs extends Omit<PretrainOptions, "budgetSeconds" | "kinds" | "seed" | "level" | "command"> {
   budget: string | undefined;
@@ -19,7 +20,7 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
   command: "pretrain",
   describe: "Train a trunk and puzzle embeddings, and write a checkpoint",
   builder: (y) =>
-    y
+    withCompilationFlags(y)
       .option("out", { type: "string", demandOption: true, describe: "folder of the checkpoint" })
       .option("from", { type: "string", describe: "checkpoint to go on from (its shape is kept but for the cycles)" })
       .option("state", { type: "string", describe: "folder for the state to resume from, written beside the checkpoint" })

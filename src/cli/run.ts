@@ -23,6 +23,8 @@ import { type LogLevel, openEventLog } from "../events.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { fallbackSubmission } from "../submission/fallback.ts";
 import { writeSubmission } from "../submission/write.ts";
+import type { CompileMode, Precision } from "../trace/compilation.ts";
+import { withCompilationFlags } from "./compilation-flags.ts";
 
 interface RunArgs {
   challenges: string;
@@ -36,6 +38,8 @@ interface RunArgs {
   steps: number | undefined;
   workers: string;
   engine: EngineChoice;
+  compile: CompileMode;
+  precision: Precision;
   tfLib: string | undefined;
   sync: "allreduce" | "none";
   canvas: string;
@@ -63,7 +67,7 @@ export const runCommand: CommandModule<object, RunArgs> = {
   describe: "Adapt to the tasks of a challenges file, predict, vote, and write submission.json",
   builder: (y) =>
     withRecipeFlags(
-      y
+      withCompilationFlags(y)
         .option("challenges", { type: "string", demandOption: true, describe: "Kaggle challenges file, or folder of task files" })
         .option("checkpoint", { type: "string", demandOption: true, describe: "folder of a pre-trained checkpoint" })
         .option("solutions", { type: "string", describe: "solutions file: score at the end (dry run); answers are never looked at before" })
@@ -156,6 +160,7 @@ async function runHandler(args: RunArgs): Promise<void> {
     steps: args.steps,
     workers,
     threads,
+    compilation: { compile: args.compile, precision: args.precision },
     engine,
     environment: (rank) => ({ ...workerEnvironment(engine, threads), ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: String(rank % gpus) }) }),
     joined: args.sync === "allreduce",

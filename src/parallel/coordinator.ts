@@ -20,6 +20,8 @@ export interface PoolWatcher {
   progress?(rank: number, report: ReportOf<"progress">): void;
   /** a line that a worker, or a library in it, wrote to its standard output or error */
   line?(rank: number, text: string): void;
+  /** something runs slower in a worker than it could */
+  warning?(rank: number, sentence: string): void;
   /** a worker is gone, or its work has failed */
   lost?(rank: number, message: string): void;
 }
@@ -63,6 +65,7 @@ class WorkerProcess {
     }
     this.child.on("message", (report: Report) => {
       if (report.kind === "progress") return watcher.progress?.(rank, report);
+      if (report.kind === "warning") return watcher.warning?.(rank, report.sentence);
       if (report.kind === "failed")
         return this.#fail(report.user ? new UserError(report.message) : new WorkerLost(report.stack ?? report.message));
       if (this.#waiting?.kinds.includes(report.kind)) {

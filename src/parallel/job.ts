@@ -5,6 +5,7 @@ import type { Json } from "../checkpoint/training-state.ts";
 import type { PretrainingData } from "../data/pretraining-stream.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { AdamATan2Settings } from "../optim/adam-atan2.ts";
+import type { Compilation } from "../trace/compilation.ts";
 import type { Course, Progress, Until } from "../train/loop.ts";
 
 /** Where a trunk comes from. */
@@ -33,6 +34,8 @@ export interface Job {
   readonly engine: EngineName;
   /** threads of the engine in this process, where it has a choice */
   readonly threads?: number | undefined;
+  /** how steps run on it */
+  readonly compilation: Compilation;
   readonly rank: number;
   readonly worldSize: number;
   /** the ring of `--sync allreduce`; none where the worker adapts its own share of the tasks */
@@ -110,5 +113,7 @@ export type Report =
       readonly stepSeconds: number;
     }
   | { readonly kind: "predicted"; readonly id: number; readonly predictions: readonly Prediction[]; readonly seconds: number }
+  /** something is slower than it could be */
+  | { readonly kind: "warning"; readonly sentence: string }
   | { readonly kind: "saved"; readonly folder: string }
   | { readonly kind: "failed"; readonly message: string; readonly stack: string | undefined; readonly user: boolean };

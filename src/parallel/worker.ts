@@ -19,6 +19,7 @@ import { type InitialTrunk, initTrunk } from "../model/init.ts";
 import { flattenParameters, nameFlat, parameterLayout } from "../model/parameters.ts";
 import { PuzzleEmbedding, type RowStart, rowStatistics } from "../model/puzzle-embedding.ts";
 import { createRandom, type Random } from "../random.ts";
+import { stepRunner } from "../trace/compilation.ts";
 import { TrainingLoop } from "../train/loop.ts";
 import { ALONE, type Exchange, Replica } from "../train/replica.ts";
 import { restoreReplica, trainingStateOf } from "../train/resume.ts";
@@ -86,6 +87,7 @@ class Work {
 
   static async begin(job: Job, send: (report: Report) => void): Promise<Work> {
     const engine = await startEngine(job.engine, { threads: job.threads });
+    const running = stepRunner(job.engine, job.compilation, (sentence) => send({ kind: "warning", sentence }));
     const random = createRandom(job.seed);
     const saved = job.trunk.kind === "state" ? loadTrainingState(job.trunk.folder) : undefined;
     if (job.trunk.kind === "state" && !saved) throw new UserError(`${job.trunk.folder}: no training state here to resume`);
@@ -103,6 +105,7 @@ class Work {
       puzzleWeightDecay: job.puzzleWeightDecay,
       explorationProbability: job.explorationProbability,
       haltMaxSteps: job.model.haltMaxSteps,
+      makeReady: running.makeReady,
     };
     const replica = new Replica(settings, initial, rows, random.fork("halting"), exchange);
     const data = dataOf(job, random);
@@ -111,7 +114,7 @@ class Work {
     const loop = new TrainingLoop(replica, job.course, (index) => data.exampleAt(index), realClock(), { plannedSteps, draws });
     send({
       kind: "ready",
-      engine: engine.description,
+      engine: `${engine.description}, ${running.description}`,
       parameters: replica.parameterCount,
       epochLength: data.epochLength,
       warnings: data.plan.warnings,
