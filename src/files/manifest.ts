@@ -4,6 +4,7 @@ import { createReadStream, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import * as z from "zod";
+import { writeFileAtomically } from "./atomic.ts";
 
 export const MANIFEST_FILE = "manifest.json";
 
@@ -17,6 +18,31 @@ export interface ManifestCheck {
   readonly files: number;
   /** a sentence for each file that is missing or changed */
   readonly problems: readonly string[];
+}
+
+/** A file as it was packed. */
+export interface ListedFile {
+  readonly name: string;
+  readonly bytes: number;
+  /** 64 hexadecimal digits */
+  readonly sha256: string;
+}
+
+/**
+ * Writes a folder's manifest over these files, each read once.
+ *
+ * @param about what else it is to say, beside the files
+ * @returns the files as they are listed
+ */
+export async function writeManifest(folder: string, names: readonly string[], about: Record<string, unknown>): Promise<ListedFile[]> {
+  const listed: ListedFile[] = [];
+  for (const name of names) {
+    const path = join(folder, name);
+    listed.push({ name, bytes: statSync(path).size, sha256: await sha256Of(path) });
+  }
+  const files = Object.fromEntries(listed.map(({ name, ...entry }) => [name, entry]));
+  writeFileAtomically(join(folder, MANIFEST_FILE), `${JSON.stringify({ ...about, files }, null, 2)}\n`);
+  return listed;
 }
 
 /**
@@ -52,7 +78,11 @@ async function problemOf(
   const stat = statSync(path, { throwIfNoEntry: false });
   if (!stat?.isFile()) return "is missing";
   if (expected.bytes !== undefined && stat.size !== expected.bytes) return `has ${stat.size} bytes, ${expected.bytes} were packed`;
+  return (await sha256Of(path)) === expected.sha256 ? undefined : "has changed since it was packed (SHA-256)";
+}
+
+async function sha256Of(path: string): Promise<string> {
   const hash = createHash("sha256");
   await pipeline(createReadStream(path), hash);
-  return hash.digest("hex") === expected.sha256 ? undefined : "has changed since it was packed (SHA-256)";
+  return hash.digest("hex");
 }
