@@ -42,7 +42,8 @@ export const doctorCommand: CommandModule<object, DoctorArgs> = {
       ...(bundle && { bundle }),
     };
     console.log(json ? JSON.stringify(diagnosis) : describe(diagnosis));
-    if (diagnosis.engine === null) process.exitCode = 1;
+    const broken = diagnosis.engine === null || diagnosis.checkpoint?.ok === false || (bundle?.problems.length ?? 0) > 0;
+    if (broken) process.exitCode = 1;
   },
 };
 

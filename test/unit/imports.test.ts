@@ -8,7 +8,7 @@ const TENSOR_FREE = "arc augment encode data vote score submission budget predic
 
 /** Where files, sockets, processes and the environment may be touched. */
 const SHELL = [
-  /^src\/(cli|parallel|backend|trace|checkpoint|files|bench)\//,
+  /^src\/(cli|parallel|backend|trace|checkpoint|files|bench|bundle)\//,
   /^src\/(main|events)\.ts$/,
   /-file\.ts$/,
   /\/write\.ts$/,
@@ -21,7 +21,7 @@ const SHELL_MODULES = /^node:(fs|net|child_process|os|worker_threads|http|https|
 /** Folders by height: a file imports from its own line and from those below. */
 const LAYERS = [
   ["cli"],
-  ["adapt", "bench"],
+  ["adapt", "bench", "bundle"],
   ["train", "parallel"],
   ["data", "generate", "predict", "submission", "score", "vote", "trace", "backend", "checkpoint", "budget", "config"],
   ["loss", "model", "optim"],
