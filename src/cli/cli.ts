@@ -2,6 +2,7 @@
 import yargs, { type MiddlewareFunction } from "yargs";
 import { UserError } from "../errors.ts";
 import { benchCommand } from "./bench.ts";
+import { bundleCommand } from "./bundle.ts";
 import { doctorCommand } from "./doctor.ts";
 import { generateCommand } from "./generate.ts";
 import { mergeCommand } from "./merge.ts";
@@ -30,6 +31,7 @@ export async function runCli(argv: readonly string[]): Promise<void> {
     .command(benchCommand)
     .command(doctorCommand)
     .command(tensorflowCommand)
+    .command(bundleCommand)
     .command(probeCommand)
     .command(workerCommand)
     .option("json", { type: "boolean", default: false, describe: "print the result as one JSON object on the last line", global: true })
