@@ -4,7 +4,7 @@ import type { EngineChoice } from "../backend/select.ts";
 import { realClock } from "../budget/clock.ts";
 import { formatDuration, parseDuration } from "../budget/duration.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
-import { type Json, loadTrainingRecord } from "../checkpoint/training-state.ts";
+import { finishCheckpoint, type Json, loadTrainingRecord } from "../checkpoint/training-state.ts";
 import { rulesOf } from "../data/pretraining-stream.ts";
 import { UserError } from "../errors.ts";
 import { type EventLog, type LogLevel, openEventLog } from "../events.ts";
@@ -95,6 +95,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   log.emit("info", "engine", `engine ${engine.engine}: ${engine.reason}`);
   const saved = options.resume === undefined ? undefined : loadTrainingRecord(options.resume);
   if (options.resume !== undefined && !saved) throw new UserError(`${options.resume}: no training state here to resume`);
+  if (options.resume !== undefined) finishCheckpoint(options.resume, options.out);
   const model = modelOf(options, saved?.model as ModelConfig | undefined);
   const maxSteps = options.steps ?? (saved?.maxSteps as number | undefined);
   const { data, dataSets } = dataOf(options, log);

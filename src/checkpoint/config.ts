@@ -3,6 +3,7 @@ import * as z from "zod";
 import { VOCABULARY_SIZE } from "../encode/vocabulary.ts";
 import { InputError, messageOf } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { type FileRecords, fileSchema } from "./staged-files.ts";
 import { describeWrongFile } from "./wrong-file.ts";
 
 export type { ModelConfig } from "../model/config.ts";
@@ -27,6 +28,8 @@ export interface CheckpointConfig {
   /** canvas side in cells trained on; also the row stride of the rotary positions */
   readonly canvas: number;
   readonly training: TrainingRecord;
+  /** size and hash of the weights' file: of `model.safetensors` and `model.safetensors.new` the one that it fits counts */
+  readonly files?: FileRecords | undefined;
 }
 
 const count = (max: number) => z.int().min(1).max(max);
@@ -73,6 +76,7 @@ const configSchema = z.strictObject({
     seed: z.union([z.number(), z.string()]).optional(),
     command: z.string().optional(),
   }),
+  files: z.record(z.string(), fileSchema).optional(),
 });
 
 /**

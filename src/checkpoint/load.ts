@@ -7,6 +7,7 @@ import { parseCheckpointConfig } from "./config.ts";
 import { readFileBounded } from "./file.ts";
 import { decodeSafetensors, toFloat32 } from "./safetensors.ts";
 import { expectedShapes, notFiniteProblems, shapeProblems, type Tensor } from "./shapes.ts";
+import { isWaiting, WAITING } from "./staged-files.ts";
 
 /** The names of a checkpoint's files. */
 export const CONFIG_FILE = "config.json";
@@ -48,9 +49,10 @@ export function loadCheckpoint(folder: string): Checkpoint {
   if (missing.length > 0) throw new InputError(folder, [`no ${missing.join(" and no ")} here; is it a checkpoint's folder?`]);
 
   const configPath = join(folder, CONFIG_FILE);
-  const config = parseCheckpointConfig(Buffer.from(readFileBounded(configPath, 2 ** 24)).toString("utf8"), configPath);
+  const { files, ...config } = parseCheckpointConfig(Buffer.from(readFileBounded(configPath, 2 ** 24)).toString("utf8"), configPath);
   const expected = withPuzzleEmbedding(config.model);
-  const modelPath = join(folder, MODEL_FILE);
+  const named = files?.[MODEL_FILE];
+  const modelPath = join(folder, named && isWaiting(folder, MODEL_FILE, named) ? MODEL_FILE + WAITING : MODEL_FILE);
   const weightBytes = [...expected.values()].reduce((sum, shape) => sum + 8 * shape.reduce((a, b) => a * b, 1), 0);
   const bytes = readFileBounded(modelPath, weightBytes + 2 ** 24); // float64 at most, and room for the header
   const { tensors } = decodeSafetensors(bytes, modelPath);

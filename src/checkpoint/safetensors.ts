@@ -1,5 +1,6 @@
 /** The safetensors format: named arrays in one file, written so that equal tensors give equal bytes and read without trusting a byte. */
 import { InputError, messageOf } from "../errors.ts";
+import type { ByteSource } from "./file.ts";
 import { widenBfloat16, widenFloat16 } from "./half-precision.ts";
 import { describeWrongFile } from "./wrong-file.ts";
 
@@ -80,6 +81,32 @@ export function encodeSafetensors(
   const entries = [...tensors].sort(
     ([nameA, a], [nameB, b]) => ranks.indexOf(b.dtype) - ranks.indexOf(a.dtype) || Buffer.compare(Buffer.from(nameA), Buffer.from(nameB)),
   );
+  const parts: Uint8Array[] = [];
+  for (const [name, { dtype, shape, data }] of entries) {
+    const byteLength = byteLengthOf({ dtype, shape });
+    if (!(data instanceof DTYPES[dtype].array) || data.byteLength !== byteLength) {
+      throw new Error(`tensor ${name}: ${data.constructor.name} of ${data.byteLength} bytes is not ${dtype} ${formatShape(shape)}`);
+    }
+    for (let done = 0; done < byteLength; done += MAX_PART_BYTES) {
+      parts.push(new Uint8Array(data.buffer, data.byteOffset + done, Math.min(MAX_PART_BYTES, byteLength - done)));
+    }
+  }
+  const headers = entries.map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+  return [safetensorsHeader(headers, metadata), ...parts];
+}
+
+/** What a header says of a tensor. */
+export interface SafetensorsHeaderEntry {
+  readonly name: string;
+  readonly dtype: SafetensorsDtype;
+  readonly shape: readonly number[];
+}
+
+/** The beginning of a file, up to the first tensor's data; the data of the tensors must follow in this order. */
+export function safetensorsHeader(
+  entries: readonly SafetensorsHeaderEntry[],
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer> {
   const fields: string[] = [];
   const metadataNames = Object.keys(metadata).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   if (metadataNames.length > 0) {
@@ -87,27 +114,21 @@ export function encodeSafetensors(
     fields.push(`"__metadata__":{${texts.join(",")}}`);
   }
   let offset = 0;
-  const parts: Uint8Array[] = [];
-  for (const [name, { dtype, shape, data }] of entries) {
-    const { bytes, array } = DTYPES[dtype];
-    const byteLength = shape.reduce((product, size) => product * size, bytes);
+  for (const { name, dtype, shape } of entries) {
     if (name === "__metadata__") throw new Error("a tensor may not be named __metadata__");
-    if (!(data instanceof array) || data.byteLength !== byteLength) {
-      throw new Error(`tensor ${name}: ${data.constructor.name} of ${data.byteLength} bytes is not ${dtype} ${formatShape(shape)}`);
-    }
-    fields.push(
-      `${JSON.stringify(name)}:{"dtype":"${dtype}","shape":${JSON.stringify(shape)},"data_offsets":[${offset},${offset + byteLength}]}`,
-    );
-    for (let done = 0; done < byteLength; done += MAX_PART_BYTES) {
-      parts.push(new Uint8Array(data.buffer, data.byteOffset + done, Math.min(MAX_PART_BYTES, byteLength - done)));
-    }
-    offset += byteLength;
+    const end = offset + byteLengthOf({ dtype, shape });
+    fields.push(`${JSON.stringify(name)}:{"dtype":"${dtype}","shape":${JSON.stringify(shape)},"data_offsets":[${offset},${end}]}`);
+    offset = end;
   }
   const json = Buffer.from(`{${fields.join(",")}}`, "utf8");
   const header = Buffer.alloc(8 + Math.ceil(json.byteLength / 8) * 8, " ");
   header.writeBigUInt64LE(BigInt(header.byteLength - 8), 0);
   header.set(json, 8);
-  return [header, ...parts];
+  return header;
+}
+
+function byteLengthOf({ dtype, shape }: Omit<SafetensorsHeaderEntry, "name">): number {
+  return shape.reduce((product, size) => product * size, DTYPES[dtype].bytes);
 }
 
 /**
@@ -119,32 +140,54 @@ export function encodeSafetensors(
  * @throws InputError listing what is wrong: cut short, not this format, entries that overlap, leave holes or don't fit their shape, …
  */
 export function decodeSafetensors(bytes: Uint8Array, where: string): SafetensorsFile {
-  const refuse = (problem: string): never => {
-    throw new InputError(where, [problem]);
-  };
-  const headerLength = bytes.byteLength < 8 ? -1n : new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
-  if (headerLength < 0 || headerLength > bytes.byteLength - 8) {
-    const wrong = describeWrongFile(bytes, "safetensors"); // asked only now: a right header's length may look like another format's signature
-    if (wrong) refuse(wrong);
-  }
-  if (headerLength < 0) refuse(`header too small: the file has ${bytes.byteLength} bytes, a safetensors file begins with 8 for a length`);
-  if (headerLength > MAX_HEADER_BYTES) {
-    refuse(`header too large: its first 8 bytes announce ${headerLength} bytes, at most ${MAX_HEADER_BYTES} are allowed; not safetensors?`);
-  }
-  const dataStart = 8 + Number(headerLength);
-  if (dataStart > bytes.byteLength) {
-    refuse(`invalid header length: a header of ${headerLength} bytes is announced, ${bytes.byteLength - 8} follow; the file is cut short`);
-  }
-  const header = parseHeader(bytes.subarray(8, dataStart), refuse);
-  const metadata = readMetadata(header, refuse);
-  const entries = readEntries(header, where);
-  checkCoverage(entries, bytes.byteLength - dataStart, where);
-
+  const { entries, metadata, dataStart } = checkedHeader(bytes, bytes.byteLength, where);
   const tensors = new Map<string, SafetensorsTensor>();
   for (const { name, dtype, shape, begin, end } of entries) {
     tensors.set(name, { dtype, shape, data: arrayOf(dtype, bytes, dataStart + begin, end - begin) });
   }
   return { tensors, metadata };
+}
+
+/**
+ * The header alone of a file too large to be read whole, checked against the file's size.
+ *
+ * @returns the tensors in the order of the file, and where the first one's data begin
+ * @throws InputError as `decodeSafetensors` does
+ */
+export function readSafetensorsHeader(source: ByteSource, where: string): { entries: readonly Entry[]; dataStart: number } {
+  const start = source.read(0, Math.min(8, source.byteLength));
+  const announced = start.byteLength < 8 ? 0 : Number(new DataView(start.buffer).getBigUint64(0, true));
+  const bytes = source.read(0, Math.min(source.byteLength, 8 + Math.min(announced, MAX_HEADER_BYTES)));
+  return checkedHeader(bytes, source.byteLength, where);
+}
+
+/** @param bytes the file from its beginning, at least to the end of its header */
+function checkedHeader(
+  bytes: Uint8Array,
+  fileBytes: number,
+  where: string,
+): { entries: Entry[]; metadata: Record<string, string>; dataStart: number } {
+  const refuse = (problem: string): never => {
+    throw new InputError(where, [problem]);
+  };
+  const headerLength = bytes.byteLength < 8 ? -1n : new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
+  if (headerLength < 0 || headerLength > fileBytes - 8) {
+    const wrong = describeWrongFile(bytes, "safetensors"); // asked only now: a right header's length may look like another format's signature
+    if (wrong) refuse(wrong);
+  }
+  if (headerLength < 0) refuse(`header too small: the file has ${fileBytes} bytes, a safetensors file begins with 8 for a length`);
+  if (headerLength > MAX_HEADER_BYTES) {
+    refuse(`header too large: its first 8 bytes announce ${headerLength} bytes, at most ${MAX_HEADER_BYTES} are allowed; not safetensors?`);
+  }
+  const dataStart = 8 + Number(headerLength);
+  if (dataStart > fileBytes) {
+    refuse(`invalid header length: a header of ${headerLength} bytes is announced, ${fileBytes - 8} follow; the file is cut short`);
+  }
+  const header = parseHeader(bytes.subarray(8, dataStart), refuse);
+  const metadata = readMetadata(header, refuse);
+  const entries = readEntries(header, where);
+  checkCoverage(entries, fileBytes - dataStart, where);
+  return { entries, metadata, dataStart };
 }
 
 /** A tensor's numbers as float32; F16 and BF16 are widened, F64 is rounded. @throws InputError for other element types. */
@@ -164,10 +207,7 @@ export function formatShape(shape: readonly number[]): string {
 
 type Refuse = (problem: string) => never;
 
-interface Entry {
-  readonly name: string;
-  readonly dtype: SafetensorsDtype;
-  readonly shape: readonly number[];
+interface Entry extends SafetensorsHeaderEntry {
   readonly begin: number;
   readonly end: number;
 }

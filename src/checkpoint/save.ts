@@ -1,7 +1,8 @@
 /** Writes a checkpoint folder. */
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeFileAtomically } from "../files/atomic.ts";
-import { type CheckpointConfig, checkCheckpointConfig } from "./config.ts";
+import { UserError } from "../errors.ts";
+import { type CheckpointConfig, checkCheckpointConfig, parseCheckpointConfig } from "./config.ts";
 import {
   CONFIG_FILE,
   MODEL_CARD_FILE,
@@ -14,6 +15,7 @@ import {
 } from "./load.ts";
 import { encodeSafetensors, type SafetensorsTensor } from "./safetensors.ts";
 import type { Tensor } from "./shapes.ts";
+import { type FileRecords, placeFiles, placeLeftovers, stageFile } from "./staged-files.ts";
 
 /** What is written into a checkpoint folder. */
 export interface CheckpointContent {
@@ -26,20 +28,51 @@ export interface CheckpointContent {
 }
 
 /**
- * Writes a checkpoint, each of its files at once. The folder is made if missing; other files in it stay.
+ * Writes a checkpoint. Killed at any instant, it leaves the old one or the new one. The folder is made if missing; other files in it stay.
  *
  * @throws InputError where the content is not a checkpoint that `loadCheckpoint` would take back: nothing is written then
  */
-export function saveCheckpoint(folder: string, { config, trunk, puzzleEmbedding, modelCard }: CheckpointContent): void {
+export function saveCheckpoint(folder: string, content: CheckpointContent): void {
+  stageCheckpoint(folder, content).place();
+}
+
+/** A checkpoint whose files wait in its folder. */
+export interface StagedCheckpoint {
+  readonly files: FileRecords;
+  /** makes it count; killed at any instant, it leaves the old checkpoint or the new one */
+  place(): void;
+}
+
+/** `saveCheckpoint` but for the last step. */
+export function stageCheckpoint(folder: string, { config, trunk, puzzleEmbedding, modelCard }: CheckpointContent): StagedCheckpoint {
   const checkedConfig = checkCheckpointConfig(config, join(folder, CONFIG_FILE));
   const width = config.model.puzzleEmbeddingSize;
   const weights = new Map<string, Tensor>(trunk)
     .set(PUZZLE_MEAN, { shape: [width], data: puzzleEmbedding.mean })
     .set(PUZZLE_STD, { shape: [width], data: puzzleEmbedding.std });
   refuseProblems(join(folder, MODEL_FILE), weights, withPuzzleEmbedding(checkedConfig.model));
-  writeFileAtomically(join(folder, MODEL_FILE), encodeSafetensors(asFloat32Entries(weights), { format: "trm" }));
-  writeFileAtomically(join(folder, CONFIG_FILE), `${JSON.stringify(checkedConfig, null, 2)}\n`);
-  writeFileAtomically(join(folder, MODEL_CARD_FILE), modelCard);
+  finishPlacing(folder);
+  const model = stageFile(folder, MODEL_FILE, encodeSafetensors(asFloat32Entries(weights), { format: "trm" }));
+  const configText = `${JSON.stringify({ ...checkedConfig, files: { [MODEL_FILE]: model } }, null, 2)}\n`;
+  const files = {
+    [CONFIG_FILE]: stageFile(folder, CONFIG_FILE, [Buffer.from(configText)]),
+    [MODEL_FILE]: model,
+    [MODEL_CARD_FILE]: stageFile(folder, MODEL_CARD_FILE, [Buffer.from(modelCard)]),
+  };
+  return { files, place: () => placeFiles(folder, Object.keys(files)) }; // the config first: it names the weights
+}
+
+/** Puts in place what an earlier save left waiting when it was cut off: the next one waits under the same names. */
+function finishPlacing(folder: string): void {
+  const path = join(folder, CONFIG_FILE);
+  if (!existsSync(path)) return;
+  let files: FileRecords | undefined;
+  try {
+    ({ files } = parseCheckpointConfig(readFileSync(path, "utf8"), path));
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error; // a config that can't be read speaks of no files
+  }
+  if (files) placeLeftovers(folder, files);
 }
 
 /** Tensors as F32 entries of a safetensors file. */

@@ -1,28 +1,52 @@
 /** The state of a training that can be taken up again: arrays, and a record that says which files belong together. */
-import { createHash } from "node:crypto";
-import { existsSync, renameSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { InputError, messageOf } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
-import { readFileBounded, withFile } from "./file.ts";
-import { decodeSafetensors, encodeSafetensors, toFloat32 } from "./safetensors.ts";
-import { asFloat32Entries } from "./save.ts";
+import { type ByteSource, readFileBounded, withFile } from "./file.ts";
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  readSafetensorsHeader,
+  type SafetensorsTensor,
+  safetensorsHeader,
+  toFloat32,
+} from "./safetensors.ts";
+import { asFloat32Entries, type StagedCheckpoint } from "./save.ts";
 import { notFiniteProblems, type Tensor } from "./shapes.ts";
+import { type FileRecord, type FileRecords, fileSchema, placeFiles, placeLeftovers, stageFile, withRecordedFile } from "./staged-files.ts";
 
 /** A value that JSON can hold. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** Rows of a table that may be larger than memory. */
+export interface RowTable {
+  readonly count: number;
+  /** numbers a row */
+  readonly size: number;
+  /** whole rows in order, some at a time; a piece may be overwritten when the next one is asked for */
+  pieces(): Iterable<Float32Array>;
+}
 
 /** What a training needs to go on as if it had never stopped. */
 export interface TrainingState {
   /** step, random state, …: whatever the trainer wants back, word for word */
   readonly record: { readonly [key: string]: Json };
-  /** raw weights, moments, carry, … */
+  /** raw weights, moments, … */
   readonly state: ReadonlyMap<string, Tensor>;
   /** rows of the puzzle embedding */
-  readonly embeddings?: ReadonlyMap<string, Tensor> | undefined;
+  readonly rows?: RowTable | undefined;
   /** which puzzle each row stands for */
   readonly puzzles?: Json | undefined;
+}
+
+/** What is saved together with a training state. */
+export interface SavedTogether {
+  /** parts that other processes have staged in the folder, by `stageCarry` */
+  readonly carry?: FileRecords | undefined;
+  /** a checkpoint that waits in its own folder: it and the training state count from the same instant on */
+  readonly checkpoint?: StagedCheckpoint | undefined;
 }
 
 /** The file that makes the others count: it holds their sizes and SHA-256 and is replaced last. */
@@ -30,51 +54,60 @@ export const RECORD_FILE = "training.json";
 const STATE_FILE = "state.safetensors";
 const EMBEDDINGS_FILE = "embeddings.safetensors";
 const PUZZLES_FILE = "puzzles.json";
-/** A new file waits under this suffix until the record that speaks of it is in place. */
-const WAITING = ".new";
+/** Rows of the batch from a number on. */
+const CARRY_FILE = /^carry-(\d+)\.safetensors$/;
+const ROWS = "rows";
 const MAX_JSON_BYTES = 2 ** 29;
+/** Numbers of a table read at a time. */
+const PIECE_NUMBERS = 2 ** 20;
 
-const fileSchema = z.strictObject({ bytes: z.int().min(0), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
 const recordSchema = z.strictObject({
   format: z.literal("trm-training"),
   formatVersion: z.literal(1),
-  files: z.strictObject({
-    [STATE_FILE]: fileSchema,
-    [EMBEDDINGS_FILE]: fileSchema.optional(),
-    [PUZZLES_FILE]: fileSchema.optional(),
-  }),
+  files: z
+    .object({
+      [STATE_FILE]: fileSchema,
+      [EMBEDDINGS_FILE]: fileSchema.optional(),
+      [PUZZLES_FILE]: fileSchema.optional(),
+    })
+    .catchall(fileSchema)
+    .refine(
+      (files) => Object.keys(files).every((name) => FIXED_FILES.has(name) || CARRY_FILE.test(name)),
+      "names a file that is none of ours",
+    ),
+  /** files of the checkpoint that was saved with this state */
+  checkpoint: z.record(z.string(), fileSchema).optional(),
   record: z.record(z.string(), z.json()),
 });
-type FileName = typeof STATE_FILE | typeof EMBEDDINGS_FILE | typeof PUZZLES_FILE;
-type FileRecord = z.infer<typeof fileSchema>;
+const FIXED_FILES: ReadonlySet<string> = new Set([STATE_FILE, EMBEDDINGS_FILE, PUZZLES_FILE]);
 
 /**
  * Writes a training state into a folder. Killed at any instant, it leaves the old state or the new one, whole.
  *
  * @throws InputError where a tensor holds NaN or an infinity: the old state stays
  */
-export function saveTrainingState(folder: string, { record, state, embeddings, puzzles }: TrainingState): void {
-  finishSave(folder);
-  const contents = new Map<FileName, Uint8Array[]>();
-  contents.set(STATE_FILE, encodeFinite(join(folder, STATE_FILE), state));
-  if (embeddings) contents.set(EMBEDDINGS_FILE, encodeFinite(join(folder, EMBEDDINGS_FILE), embeddings));
-  if (puzzles !== undefined) contents.set(PUZZLES_FILE, [Buffer.from(JSON.stringify(puzzles))]);
-  const files: Partial<Record<FileName, FileRecord>> = {};
-  for (const [name, parts] of contents) {
-    const hash = createHash("sha256");
-    for (const part of parts) hash.update(part);
-    files[name] = { bytes: parts.reduce((sum, part) => sum + part.byteLength, 0), sha256: hash.digest("hex") };
-    writeFileAtomically(join(folder, name + WAITING), parts);
-  }
+export function saveTrainingState(folder: string, { record, state, rows, puzzles }: TrainingState, together: SavedTogether = {}): void {
+  const before = readRecord(folder)?.files;
+  if (before) placeLeftovers(folder, withoutStaged(before, together.carry));
+  const puzzlesText = puzzles === undefined ? undefined : JSON.stringify(puzzles);
+  const files: Record<string, FileRecord> = { ...together.carry };
+  files[STATE_FILE] = stageFile(folder, STATE_FILE, encodeFinite(join(folder, STATE_FILE), state));
+  if (rows) files[EMBEDDINGS_FILE] = stageFile(folder, EMBEDDINGS_FILE, encodeRows(join(folder, EMBEDDINGS_FILE), rows));
+  if (puzzlesText !== undefined) files[PUZZLES_FILE] = stageFile(folder, PUZZLES_FILE, [Buffer.from(puzzlesText)]);
+  const { checkpoint } = together;
   // From the next line on the new state counts: readers look for what the record names, in place or still waiting.
   writeFileAtomically(
     join(folder, RECORD_FILE),
-    `${JSON.stringify({ format: "trm-training", formatVersion: 1, files, record }, null, 2)}\n`,
+    `${JSON.stringify({ format: "trm-training", formatVersion: 1, files, ...(checkpoint && { checkpoint: checkpoint.files }), record }, null, 2)}\n`,
   );
-  for (const name of [STATE_FILE, EMBEDDINGS_FILE, PUZZLES_FILE] as const) {
-    if (contents.has(name)) renameSync(join(folder, name + WAITING), join(folder, name));
-    else rmSync(join(folder, name), { force: true });
-  }
+  checkpoint?.place();
+  placeFiles(folder, Object.keys(files));
+  for (const name of Object.keys(before ?? {})) if (!files[name]) rmSync(join(folder, name), { force: true });
+}
+
+/** Leftovers of an earlier save that newer files have not taken the place of. */
+function withoutStaged(files: FileRecords, staged: FileRecords = {}): FileRecords {
+  return Object.fromEntries(Object.entries(files).filter(([name]) => !staged[name]));
 }
 
 /**
@@ -86,20 +119,61 @@ export function loadTrainingState(folder: string): TrainingState | undefined {
   const found = readRecord(folder);
   if (!found) return undefined;
   const { files, record } = found;
-  const stateBytes = readVerified(folder, STATE_FILE, files[STATE_FILE]);
+  const read = <T>(name: string, expected: FileRecord, use: (source: ByteSource, path: string, actualPath: string) => T): T =>
+    withRecordedFile(folder, name, expected, RECORD_FILE, use);
   const embeddings = files[EMBEDDINGS_FILE];
   const puzzles = files[PUZZLES_FILE];
   return {
     record: record as TrainingState["record"],
-    state: decodeFinite(join(folder, STATE_FILE), stateBytes),
-    embeddings: embeddings && decodeFinite(join(folder, EMBEDDINGS_FILE), readVerified(folder, EMBEDDINGS_FILE, embeddings)),
-    puzzles: puzzles && (JSON.parse(Buffer.from(readVerified(folder, PUZZLES_FILE, puzzles)).toString("utf8")) as Json),
+    state: read(STATE_FILE, files[STATE_FILE], (source, path) => decodeFinite(path, source.read(0, source.byteLength))),
+    rows: embeddings && read(EMBEDDINGS_FILE, embeddings, rowTable),
+    puzzles:
+      puzzles &&
+      read(PUZZLES_FILE, puzzles, (source) => JSON.parse(Buffer.from(source.read(0, source.byteLength)).toString("utf8")) as Json),
   };
 }
 
 /** What the trainer wrote into the record of a training state, without its arrays; `undefined` where there is no state. */
 export function loadTrainingRecord(folder: string): TrainingState["record"] | undefined {
   return readRecord(folder)?.record as TrainingState["record"] | undefined;
+}
+
+/** Puts in place what is left waiting of a checkpoint that was saved together with a training state, where that save was cut off. */
+export function finishCheckpoint(stateFolder: string, checkpointFolder: string): void {
+  const files = readRecord(stateFolder)?.checkpoint;
+  if (files) placeLeftovers(checkpointFolder, files);
+}
+
+/** A process's part of the batch on its way through the model: arrays of `count` rows from row `first` of the batch on. */
+export type CarryPart = ReadonlyMap<string, SafetensorsTensor>;
+
+/** Stages this process's part; it counts once `saveTrainingState` is given what this returns. */
+export function stageCarry(folder: string, first: number, part: CarryPart): FileRecords {
+  const name = `carry-${first}.safetensors`;
+  const before = readRecord(folder)?.files[name];
+  if (before) placeLeftovers(folder, { [name]: before });
+  return { [name]: stageFile(folder, name, encodeSafetensors(part)) };
+}
+
+/**
+ * The saved parts of the batch that hold rows `first` to `first + count - 1`, with the row each begins with; empty where none was saved.
+ *
+ * @throws InputError where a part is missing or is not the one that the record speaks of
+ */
+export function loadCarry(folder: string, first: number, count: number): { first: number; part: CarryPart }[] {
+  const files = Object.entries(readRecord(folder)?.files ?? {}).flatMap(([name, expected]) => {
+    const match = CARRY_FILE.exec(name);
+    return match && expected ? [{ name, expected, first: Number(match[1]) }] : [];
+  });
+  files.sort((a, b) => a.first - b.first);
+  return files.flatMap(({ name, expected, first: begin }, i) => {
+    const end = files[i + 1]?.first ?? Number.POSITIVE_INFINITY;
+    if (begin >= first + count || end <= first) return [];
+    const part = withRecordedFile(folder, name, expected, RECORD_FILE, (source, path) => {
+      return decodeSafetensors(source.read(0, source.byteLength), path).tensors;
+    });
+    return [{ first: begin, part }];
+  });
 }
 
 /** The record in a folder; `undefined` where there is none. @throws InputError where it is not one */
@@ -123,57 +197,43 @@ function readRecord(folder: string): z.infer<typeof recordSchema> | undefined {
   return parsed.data;
 }
 
-/**
- * Puts in place what a save that was cut off left waiting: the next save writes under those names.
- * A waiting file that the record does not speak of is from a save cut off earlier: it is overwritten.
- */
-function finishSave(folder: string): void {
-  const waiting = ([STATE_FILE, EMBEDDINGS_FILE, PUZZLES_FILE] as const).filter((name) => existsSync(join(folder, name + WAITING)));
-  if (waiting.length === 0) return;
-  const files = readRecord(folder)?.files;
-  for (const name of waiting) {
-    const path = join(folder, name + WAITING);
-    const expected = files?.[name];
-    if (!expected) continue;
-    const ours = withFile(
-      path,
-      (source) => source.byteLength === expected.bytes && hashOf(source.read(0, expected.bytes)) === expected.sha256,
-    );
-    if (ours) renameSync(path, join(folder, name));
-  }
-}
-
-/** The bytes that a record names: in place, or waiting to be put there by a save that was cut off. */
-function readVerified(folder: string, name: FileName, expected: FileRecord): Uint8Array {
-  const path = join(folder, name);
-  const found: string[] = [];
-  for (const candidate of [path, path + WAITING]) {
-    if (!existsSync(candidate)) continue;
-    const bytes = withFile(candidate, (source) =>
-      source.byteLength === expected.bytes ? source.read(0, source.byteLength) : source.byteLength,
-    );
-    if (typeof bytes === "number") {
-      found.push(`${bytes} bytes, not ${expected.bytes}`);
-      continue;
-    }
-    const sha256 = hashOf(bytes);
-    if (sha256 === expected.sha256) return bytes;
-    found.push(`SHA-256 ${sha256.slice(0, 12)}…, not ${expected.sha256.slice(0, 12)}…`);
-  }
-  const what = found[0] === undefined ? "is missing" : `is not the file that ${RECORD_FILE} speaks of (${found[0]})`;
-  throw new InputError(path, [`${what}; the training state cannot be taken up again`]);
-}
-
-function hashOf(bytes: Uint8Array): string {
-  const hash = createHash("sha256");
-  for (let at = 0; at < bytes.byteLength; at += 2 ** 30) hash.update(bytes.subarray(at, at + 2 ** 30));
-  return hash.digest("hex");
-}
-
 function encodeFinite(where: string, tensors: ReadonlyMap<string, Tensor>): Uint8Array[] {
   const problems = notFiniteProblems(tensors);
   if (problems.length > 0) throw new InputError(where, problems);
   return encodeSafetensors(asFloat32Entries(tensors));
+}
+
+/** A table as a safetensors file, piece by piece. */
+function* encodeRows(where: string, { count, size, pieces }: RowTable): Generator<Uint8Array> {
+  yield safetensorsHeader([{ name: ROWS, dtype: "F32", shape: [count, size] }]);
+  for (const data of pieces()) {
+    const problems = notFiniteProblems(new Map([[ROWS, { shape: [data.length / size, size], data }]]));
+    if (problems.length > 0) throw new InputError(where, problems);
+    yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  }
+}
+
+/** The table in a file, read when it is gone through: the file must stay as it is until then. */
+function rowTable(source: ByteSource, path: string, actualPath: string): RowTable {
+  const { entries, dataStart } = readSafetensorsHeader(source, path);
+  const [entry] = entries;
+  if (entries.length !== 1 || entry!.name !== ROWS || entry!.dtype !== "F32" || entry!.shape.length !== 2) {
+    throw new InputError(path, [
+      `holds ${entries.map(({ name, dtype }) => `${name} ${dtype}`).join(", ")}; expected ${ROWS} F32 [rows, numbers]`,
+    ]);
+  }
+  const [count, size] = entry!.shape as [number, number];
+  const rowsAtATime = Math.max(1, Math.floor(PIECE_NUMBERS / Math.max(1, size)));
+  return {
+    count,
+    size,
+    *pieces() {
+      for (let first = 0; first < count; first += rowsAtATime) {
+        const bytes = 4 * size * Math.min(rowsAtATime, count - first);
+        yield new Float32Array(withFile(actualPath, (file) => file.read(dataStart + 4 * size * first, bytes)).buffer);
+      }
+    },
+  };
 }
 
 function decodeFinite(where: string, bytes: Uint8Array): Map<string, Tensor> {

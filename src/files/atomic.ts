@@ -8,7 +8,7 @@ import { basename, dirname, join } from "node:path";
  *
  * @throws what the file system throws (disk full, no permission); the old file is untouched then and no temporary file stays
  */
-export function writeFileAtomically(path: string, content: string | Uint8Array | readonly Uint8Array[]): void {
+export function writeFileAtomically(path: string, content: string | Uint8Array | Iterable<Uint8Array>): void {
   const folder = dirname(path);
   mkdirSync(folder, { recursive: true });
   const temporary = join(folder, `.${basename(path)}.${process.pid}.${process.hrtime.bigint().toString(36)}.tmp`);

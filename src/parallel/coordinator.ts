@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import type { FileRecords } from "../checkpoint/staged-files.ts";
 import { UserError } from "../errors.ts";
 import type { Until } from "../train/loop.ts";
 import { createRingFolder } from "./all-reduce.ts";
@@ -239,11 +240,21 @@ export class WorkerPool {
     );
   }
 
-  /** Has one worker write a checkpoint and, into folder `state`, what is needed to go on training. */
+  /** Has one worker write a checkpoint and, into folder `state`, what is needed to go on training; each rank writes its rows of the batch. */
   async save(folder: string, training: Record<string, unknown>, card: string, state?: string): Promise<void> {
-    const worker = this.#workers.find((candidate) => !candidate.lost);
+    const [worker, ...others] = this.#workers.filter((candidate) => !candidate.lost);
     if (!worker) throw new WorkerLost("no worker is left to write the checkpoint");
-    worker.send({ kind: "save", folder, training, card, state });
+    let staged: FileRecords = {};
+    if (state !== undefined) {
+      for (const { files } of await Promise.all(
+        others.map((other) => {
+          other.send({ kind: "stage", state });
+          return other.next("staged");
+        }),
+      ))
+        staged = { ...staged, ...files };
+    }
+    worker.send({ kind: "save", folder, training, card, state, staged });
     await worker.next("saved");
   }
 

@@ -1,6 +1,7 @@
 /** What passes between the parent and its workers. Sent as structured clones over Node's IPC channel. */
 import type { Task } from "../arc/task.ts";
 import type { EngineName } from "../backend/select.ts";
+import type { FileRecords } from "../checkpoint/staged-files.ts";
 import type { Json } from "../checkpoint/training-state.ts";
 import type { PretrainingData } from "../data/pretraining-stream.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -87,6 +88,8 @@ export type Command =
   /** ends the training under way after its current step */
   | { readonly kind: "stop" }
   | { readonly kind: "predict"; readonly id: number; readonly items: readonly PredictionItem[]; readonly actSteps: number }
+  /** writes this rank's rows of the batch into the folder of a training state, to be counted in by the rank that saves it */
+  | { readonly kind: "stage"; readonly state: string }
   /** writes a checkpoint, and where `state` is given a training state; `training` and `card` are put into the first as they are */
   | {
       readonly kind: "save";
@@ -94,6 +97,8 @@ export type Command =
       readonly training: Record<string, unknown>;
       readonly card: string;
       readonly state?: string | undefined;
+      /** what the other ranks have staged */
+      readonly staged?: FileRecords | undefined;
     };
 
 /** From a worker. */
@@ -115,5 +120,6 @@ export type Report =
   | { readonly kind: "predicted"; readonly id: number; readonly predictions: readonly Prediction[]; readonly seconds: number }
   /** something is slower than it could be */
   | { readonly kind: "warning"; readonly sentence: string }
+  | { readonly kind: "staged"; readonly files: FileRecords }
   | { readonly kind: "saved"; readonly folder: string }
   | { readonly kind: "failed"; readonly message: string; readonly stack: string | undefined; readonly user: boolean };

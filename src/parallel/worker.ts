@@ -5,8 +5,7 @@ import { undoAugmentation } from "../augment/augmentation.ts";
 import { startEngine } from "../backend/select.ts";
 import { realClock } from "../budget/clock.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
-import { saveCheckpoint } from "../checkpoint/save.ts";
-import { loadTrainingState, saveTrainingState, type TrainingState } from "../checkpoint/training-state.ts";
+import { loadCarry, loadTrainingState, type TrainingState } from "../checkpoint/training-state.ts";
 import { type PuzzlePlan, planPuzzles, variantPair } from "../data/build.ts";
 import { openPretraining } from "../data/pretraining-stream.ts";
 import { ExampleStream } from "../data/sampler.ts";
@@ -16,15 +15,16 @@ import { cropToGrid } from "../encode/crop.ts";
 import { canvasPositions, gridPositions } from "../encode/positions.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { type InitialTrunk, initTrunk } from "../model/init.ts";
-import { flattenParameters, nameFlat, parameterLayout } from "../model/parameters.ts";
-import { PuzzleEmbedding, type RowStart, rowStatistics } from "../model/puzzle-embedding.ts";
+import { flattenParameters, parameterLayout } from "../model/parameters.ts";
+import { PuzzleEmbedding, type RowStart } from "../model/puzzle-embedding.ts";
 import { createRandom, type Random } from "../random.ts";
 import { stepRunner } from "../trace/compilation.ts";
 import { TrainingLoop } from "../train/loop.ts";
 import { ALONE, type Exchange, Replica } from "../train/replica.ts";
-import { restoreReplica, trainingStateOf } from "../train/resume.ts";
+import { restoreCarry, restoreReplica } from "../train/resume.ts";
 import { joinRing } from "./all-reduce.ts";
 import type { Command, Job, Prediction, PredictionItem, Report } from "./job.ts";
+import { saveTraining, stageRows, type Training } from "./saving.ts";
 
 /** Longest time without a progress report; steps that are faster are told of together. */
 const REPORT_SECONDS = 0.25;
@@ -74,15 +74,14 @@ class Work {
   readonly #replica: Replica;
   readonly #loop: TrainingLoop;
   readonly #data: WorkData;
-  /** float32[E]: what new puzzle rows begin with */
-  readonly #rowStart: Float32Array;
+  readonly #training: Training;
 
   private constructor(job: Job, replica: Replica, loop: TrainingLoop, data: WorkData, rowStart: Float32Array) {
     this.#job = job;
     this.#replica = replica;
     this.#loop = loop;
     this.#data = data;
-    this.#rowStart = rowStart;
+    this.#training = { job, replica, loop, rowStart };
   }
 
   static async begin(job: Job, send: (report: Report) => void): Promise<Work> {
@@ -110,6 +109,10 @@ class Work {
     const replica = new Replica(settings, initial, rows, random.fork("halting"), exchange);
     const data = dataOf(job, random);
     const draws = saved && restoreReplica(replica, saved, (job.trunk as { folder: string }).folder);
+    if (saved && (saved.record.draws as number[]).length === job.globalBatch) {
+      const rows = replica.globalRows();
+      await restoreCarry(replica, loadCarry((job.trunk as { folder: string }).folder, rows[0]!, rows.length));
+    }
     const plannedSteps = job.plannedSteps ?? (saved?.record.plannedSteps as number | undefined);
     const loop = new TrainingLoop(replica, job.course, (index) => data.exampleAt(index), realClock(), { plannedSteps, draws });
     send({
@@ -143,15 +146,11 @@ class Work {
       const started = performance.now();
       const predictions = await this.#predict(command.items, command.actSteps);
       send({ kind: "predicted", id: command.id, predictions, seconds: (performance.now() - started) / 1000 });
+    } else if (command.kind === "stage") {
+      send({ kind: "staged", files: await stageRows(this.#training, command.state) });
     } else {
       this.#forgetRows();
-      if (command.state !== undefined) {
-        const { draws, plannedSteps } = this.#loop;
-        const { record = {} } = this.#job;
-        const state = await trainingStateOf(this.#replica, { draws, plannedSteps, rowStart: this.#rowStart, record });
-        saveTrainingState(command.state, state);
-      }
-      await this.#save(command.folder, command.training, command.card);
+      await saveTraining(this.#training, command);
       send({ kind: "saved", folder: command.folder });
     }
   }
@@ -183,32 +182,6 @@ class Work {
       await new Promise((resolve) => setImmediate(resolve));
     }
     return out;
-  }
-
-  async #save(folder: string, training: Record<string, unknown>, modelCard: string): Promise<void> {
-    const { ema } = await this.#replica.trunk();
-    const { hInit, lInit } = await this.#replica.buffers();
-    const { model, fullCanvas } = this.#job;
-    const trunk = new Map<string, { shape: number[]; data: Float32Array }>([
-      ["H_init", { shape: [model.hiddenSize], data: hInit }],
-      ["L_init", { shape: [model.hiddenSize], data: lInit }],
-      ...nameFlat(ema, this.#replica.layout),
-    ]);
-    const rows = this.#replica.rows;
-    const statistics = rowStatistics(
-      rows.touched().map((id) => rows.row(id)),
-      rows.size,
-    );
-    // Where the trunk was trained on rows that begin at a fixed mean, that is the start that it knows.
-    const { data } = this.#job;
-    const puzzleEmbedding = data.kind === "pretraining" && data.lives ? { ...statistics, mean: this.#rowStart } : statistics;
-    const record = { recipe: "", dataSets: [], steps: this.#replica.step, ...training };
-    saveCheckpoint(folder, {
-      config: { format: "trm", formatVersion: 1, model, canvas: fullCanvas, training: record },
-      trunk,
-      puzzleEmbedding,
-      modelCard,
-    });
   }
 }
 

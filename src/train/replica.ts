@@ -68,6 +68,19 @@ export interface StepMetrics {
   readonly actSteps: number;
 }
 
+/** A rank's rows of the batch, R of them: what a training that is taken up again goes on with. */
+export interface CarriedRows {
+  /** int32[R], uint8[R], int32[R * canvas tokens], int32[R * canvas tokens], int32[R]; see `model/carry.ts` */
+  readonly steps: Int32Array;
+  readonly halted: Uint8Array;
+  readonly inputs: Int32Array;
+  readonly labels: Int32Array;
+  readonly puzzleIds: Int32Array;
+  /** float32[R * T * D] each */
+  readonly zH: Float32Array;
+  readonly zL: Float32Array;
+}
+
 /** Numbers per rank that travel with the gradients: the step's sums. */
 const METRIC_COUNT = 7;
 
@@ -307,6 +320,42 @@ export class Replica {
       average: tf.tensor1d(saved.ema),
     };
     this.step = saved.step;
+  }
+
+  /** Rows of the batch on their way through the recursion: copies on the host. */
+  async carriedRows(): Promise<CarriedRows> {
+    const { steps, halted, inputs, labels, puzzleIds } = this.#carry;
+    const joined = async (of: (latents: Latents) => tf.Tensor): Promise<Float32Array> => {
+      const parts = await Promise.all(this.#latents.map((latents) => of(latents).data() as Promise<Float32Array>));
+      const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+      let at = 0;
+      for (const part of parts) {
+        out.set(part, at);
+        at += part.length;
+      }
+      return out;
+    };
+    const host = {
+      steps: steps.slice(),
+      halted: halted.slice(),
+      inputs: inputs.slice(),
+      labels: labels.slice(),
+      puzzleIds: puzzleIds.slice(),
+    };
+    return { ...host, zH: await joined(({ zH }) => zH), zL: await joined(({ zL }) => zL) };
+  }
+
+  /** Puts rows in place that `carriedRows` of a replica of the same shape gave. */
+  restoreCarriedRows(rows: CarriedRows): void {
+    for (const name of ["steps", "halted", "inputs", "labels", "puzzleIds"] as const) this.#carry[name].set(rows[name]);
+    const rowSize = this.#positions * this.settings.model.hiddenSize;
+    let index = 0;
+    for (const { first, count } of this.#chunks()) {
+      const part = (data: Float32Array): tf.Tensor2D =>
+        tf.tensor2d(data.slice(first * rowSize, (first + count) * rowSize), [count * this.#positions, this.settings.model.hiddenSize]);
+      tf.dispose(Object.values(this.#latents[index]!));
+      this.#latents[index++] = { zH: part(rows.zH), zL: part(rows.zL) };
+    }
   }
 
   /** Frees every tensor. */

@@ -1,7 +1,7 @@
-/** A replica's learned state as files, and back. The carry is not kept: rows begin new samples after a resume. */
-import type { Json, TrainingState } from "../checkpoint/training-state.ts";
+/** A replica's state as files, and back: what it has learned, and the rows of the batch on their way. */
+import type { CarryPart, Json, TrainingState } from "../checkpoint/training-state.ts";
 import { UserError } from "../errors.ts";
-import type { Replica } from "./replica.ts";
+import type { CarriedRows, Replica } from "./replica.ts";
 
 /** What a training state keeps beside the replica. */
 export interface TrainerState {
@@ -15,15 +15,24 @@ export interface TrainerState {
   readonly record: { readonly [key: string]: Json };
 }
 
+/** Rows handed over at a time. */
+const ROWS_AT_A_TIME = 1024;
+
 /** What `saveTrainingState` writes of a replica: weights, moments, average, puzzle rows, and the step. */
 export async function trainingStateOf(replica: Replica, { draws, rowStart, plannedSteps, record }: TrainerState): Promise<TrainingState> {
   const trunk = { ...(await replica.trunk()), ...(await replica.buffers()), rowStart };
   const ids = replica.rows.touched().sort((a, b) => a - b);
-  const size = replica.rows.size;
+  const { size } = replica.rows;
   return {
     record: { ...record, step: replica.step, draws: [...draws], plannedSteps },
     state: new Map(Object.entries(trunk).map(([name, data]) => [name, { shape: [data.length], data }])),
-    embeddings: new Map([["rows", { shape: [ids.length, size], data: replica.rows.gather(ids) }]]),
+    rows: {
+      count: ids.length,
+      size,
+      *pieces() {
+        for (let i = 0; i < ids.length; i += ROWS_AT_A_TIME) yield replica.rows.gather(ids.slice(i, i + ROWS_AT_A_TIME));
+      },
+    },
     puzzles: ids,
   };
 }
@@ -34,7 +43,7 @@ export async function trainingStateOf(replica: Replica, { draws, rowStart, plann
  * @returns draws made by each global row, to go on in the stream of examples
  * @throws UserError where the state is of another shape
  */
-export function restoreReplica(replica: Replica, { record, state, embeddings, puzzles }: TrainingState, where: string): Int32Array {
+export function restoreReplica(replica: Replica, { record, state, rows, puzzles }: TrainingState, where: string): Int32Array {
   const part = (name: string, length = replica.parameterCount): Float32Array => {
     const data = state.get(name)?.data;
     if (data?.length !== length) {
@@ -42,11 +51,8 @@ export function restoreReplica(replica: Replica, { record, state, embeddings, pu
     }
     return data;
   };
-  const rows = embeddings?.get("rows");
-  if (rows && rows.shape[1] !== replica.rows.size) {
-    throw new UserError(
-      `${where}: puzzle rows of ${rows.shape[1]} numbers, this model has ${replica.rows.size}; resume with the same shape`,
-    );
+  if (rows && rows.size !== replica.rows.size) {
+    throw new UserError(`${where}: puzzle rows of ${rows.size} numbers, this model has ${replica.rows.size}; resume with the same shape`);
   }
   replica.restore({
     weights: part("weights"),
@@ -57,12 +63,57 @@ export function restoreReplica(replica: Replica, { record, state, embeddings, pu
     lInit: part("lInit", replica.settings.model.hiddenSize),
     step: Number(record.step),
   });
-  (puzzles as number[] | undefined)?.forEach((id, i) => {
-    replica.rows.row(id).set(rows!.data.subarray(i * replica.rows.size, (i + 1) * replica.rows.size));
-  });
+  const ids = (puzzles ?? []) as number[];
+  let next = 0;
+  for (const piece of rows?.pieces() ?? []) {
+    for (let at = 0; at < piece.length; at += replica.rows.size) {
+      replica.rows.row(ids[next++]!).set(piece.subarray(at, at + replica.rows.size));
+    }
+  }
   const draws = Int32Array.from(record.draws as number[]);
   // Another batch size spreads the stream over other rows: go on behind the furthest one.
   if (draws.length === replica.settings.globalBatch) return draws;
   const furthest = draws.reduce((a, b) => Math.max(a, b), 0) * draws.length;
   return new Int32Array(replica.settings.globalBatch).fill(Math.ceil(furthest / replica.settings.globalBatch));
+}
+
+/** Element types of a carry's arrays. */
+const CARRY_TYPES = { steps: "I32", halted: "U8", inputs: "I32", labels: "I32", puzzleIds: "I32", zH: "F32", zL: "F32" } as const;
+const CARRY_NAMES = Object.keys(CARRY_TYPES) as (keyof CarriedRows)[];
+
+/** What `stageCarry` writes of a replica: its rows of the batch. */
+export async function carryPartOf(replica: Replica): Promise<CarryPart> {
+  const rows = await replica.carriedRows();
+  const R = replica.localBatch;
+  return new Map(CARRY_NAMES.map((name) => [name, { dtype: CARRY_TYPES[name], shape: [R, rows[name].length / R], data: rows[name] }]));
+}
+
+/**
+ * Puts a replica's rows of the batch in place, from saved parts that other ranks may have written.
+ *
+ * @param parts as `loadCarry` gives them
+ * @returns     false where they don't hold all the rows, or rows of another canvas or width: these begin new samples then
+ */
+export async function restoreCarry(replica: Replica, parts: readonly { first: number; part: CarryPart }[]): Promise<boolean> {
+  const [firstRow] = replica.globalRows();
+  const R = replica.localBatch;
+  const rows = await replica.carriedRows();
+  for (const name of CARRY_NAMES) {
+    const width = rows[name].length / R;
+    let restored = 0;
+    for (const { first, part } of parts) {
+      const saved = part.get(name);
+      if (saved?.dtype !== CARRY_TYPES[name] || saved.shape[1] !== width) return false;
+      const data = saved.data as Int32Array;
+      for (let r = 0; r < saved.shape[0]!; r++) {
+        const at = first + r - firstRow!;
+        if (at < 0 || at >= R) continue;
+        rows[name].set(data.subarray(r * width, (r + 1) * width), at * width);
+        restored++;
+      }
+    }
+    if (restored !== R) return false;
+  }
+  replica.restoreCarriedRows(rows);
+  return true;
 }

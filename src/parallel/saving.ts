@@ -1,0 +1,70 @@
+/** What a worker writes of a training: a checkpoint, and the state to go on from. */
+import { type StagedCheckpoint, stageCheckpoint } from "../checkpoint/save.ts";
+import type { FileRecords } from "../checkpoint/staged-files.ts";
+import { saveTrainingState, stageCarry } from "../checkpoint/training-state.ts";
+import { nameFlat } from "../model/parameters.ts";
+import { rowStatistics } from "../model/puzzle-embedding.ts";
+import type { TrainingLoop } from "../train/loop.ts";
+import type { Replica } from "../train/replica.ts";
+import { carryPartOf, trainingStateOf } from "../train/resume.ts";
+import type { Command, Job } from "./job.ts";
+
+/** A training under way. */
+export interface Training {
+  readonly job: Job;
+  readonly replica: Replica;
+  readonly loop: TrainingLoop;
+  /** float32[E]: what new puzzle rows begin with */
+  readonly rowStart: Float32Array;
+}
+
+/** Writes this rank's rows of the batch into the folder of a training state; they count once the state is saved with what this returns. */
+export async function stageRows({ replica }: Training, stateFolder: string): Promise<FileRecords> {
+  return stageCarry(stateFolder, replica.globalRows()[0]!, await carryPartOf(replica));
+}
+
+/** Writes a checkpoint and, where its folder is given, the training state: both count from the same instant on. */
+export async function saveTraining(training: Training, command: Extract<Command, { kind: "save" }>): Promise<void> {
+  const { job, replica, loop, rowStart } = training;
+  const checkpoint = await stageTrunk(training, command);
+  if (command.state === undefined) return checkpoint.place();
+  const carry = { ...command.staged, ...(await stageRows(training, command.state)) };
+  const { draws, plannedSteps } = loop;
+  const state = await trainingStateOf(replica, { draws, plannedSteps, rowStart, record: job.record ?? {} });
+  saveTrainingState(command.state, state, { carry, checkpoint });
+}
+
+async function stageTrunk(
+  { job, replica, rowStart }: Training,
+  { folder, training, card }: Extract<Command, { kind: "save" }>,
+): Promise<StagedCheckpoint> {
+  const { ema } = await replica.trunk();
+  const { hInit, lInit } = await replica.buffers();
+  const { model, fullCanvas, data } = job;
+  const trunk = new Map<string, { shape: number[]; data: Float32Array }>([
+    ["H_init", { shape: [model.hiddenSize], data: hInit }],
+    ["L_init", { shape: [model.hiddenSize], data: lInit }],
+    ...nameFlat(ema, replica.layout),
+  ]);
+  const { rows } = replica;
+  const statistics = rowStatistics(
+    (function* () {
+      for (const id of rows.touched()) yield rows.row(id);
+    })(),
+    rows.size,
+  );
+  // Where the trunk was trained on rows that begin at a fixed start, that is the one that it knows.
+  const puzzleEmbedding = data.kind === "pretraining" && data.lives ? { ...statistics, mean: rowStart } : statistics;
+  return stageCheckpoint(folder, {
+    config: {
+      format: "trm",
+      formatVersion: 1,
+      model,
+      canvas: fullCanvas,
+      training: { recipe: "", dataSets: [], steps: replica.step, ...training },
+    },
+    trunk,
+    puzzleEmbedding,
+    modelCard: card,
+  });
+}
