@@ -5,7 +5,7 @@ import { parseModelConfig } from "../../src/checkpoint/config.ts";
 import { withFile } from "../../src/checkpoint/file.ts";
 import { splitStateDict } from "../../src/checkpoint/pytorch/names.ts";
 import { readPickle, type TensorReference } from "../../src/checkpoint/pytorch/pickle.ts";
-import { readStateDict } from "../../src/checkpoint/pytorch/state-dict.ts";
+import { openStateDict } from "../../src/checkpoint/pytorch/state-dict.ts";
 import { readStoredZip } from "../../src/checkpoint/pytorch/zip.ts";
 import { resizeRows, rowsOf } from "../../src/checkpoint/resize.ts";
 import { expectedShapes, notFiniteProblems, shapeProblems } from "../../src/checkpoint/shapes.ts";
@@ -31,16 +31,24 @@ for (const { file, entries, state_dict } of SIDES) {
 
   test(`${file} holds the weights of the fixture, exactly, and nothing else`, () => {
     const npz = new Npz("model-small-weights");
-    const tensors = withFile(path, (source) => readStateDict(source, file));
-    assert.deepEqual(
-      [...tensors.keys()],
-      state_dict.map(({ key }) => key),
-    );
-    for (const [key, { shape, data }] of tensors) {
-      const expected = npz.get(key);
-      assert.deepEqual(shape, expected.shape);
-      assert.deepEqual(data, expected.data, key);
-    }
+    withFile(path, (source) => {
+      const { tensors, savedAs } = openStateDict(source, file);
+      assert.equal(savedAs, "step_1200");
+      assert.deepEqual(
+        [...tensors].map(([key, { dtype }]) => ({ key, dtype })),
+        state_dict.map(({ key, dtype }) => ({ key, dtype })),
+      );
+      for (const [key, tensor] of tensors) {
+        const expected = npz.get(key);
+        assert.deepEqual(tensor.shape, expected.shape);
+        assert.deepEqual(tensor.read(), expected.data, key);
+        assert.deepEqual(
+          [...tensor.pieces(7)].flatMap((piece) => [...piece]),
+          [...expected.data],
+          key,
+        );
+      }
+    });
     assert.deepEqual(npz.unread, []);
   });
 
@@ -56,9 +64,10 @@ for (const { file, entries, state_dict } of SIDES) {
 }
 
 test("the official parameters are those that the model's shape asks for", () => {
-  const { trunk, puzzleRows } = splitStateDict(
-    withFile(join(FIXTURES, "model-small.pt"), (source) => readStateDict(source, "model-small.pt")),
-  );
+  const { trunk, puzzleRows } = withFile(join(FIXTURES, "model-small.pt"), (source) => {
+    const { trunk, puzzleRows } = splitStateDict(openStateDict(source, "model-small.pt").tensors, "model-small.pt");
+    return { trunk: new Map([...trunk].map(([name, tensor]) => [name, { shape: tensor.shape, data: tensor.read() }])), puzzleRows };
+  });
   const model = parseModelConfig(
     { hiddenSize: 64, numHeads: 4, lLayers: 2, hCycles: 3, lCycles: 4, haltMaxSteps: 4, prefixLength: 16 },
     "model-small",

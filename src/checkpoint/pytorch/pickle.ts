@@ -79,6 +79,12 @@ const REFUSED: Record<number, string> = {
   152: "READONLY_BUFFER",
 };
 
+/** Opcodes run at most: a value takes some, and memory with it. A tensor takes about 35. */
+const MAX_OPCODES = 2 ** 21;
+
+/** Axes of a tensor at most, as in PyTorch. */
+const MAX_AXES = 64;
+
 const MARK = Symbol("mark");
 type StackItem = PickleValue | typeof MARK;
 
@@ -108,8 +114,9 @@ class PickleReader {
   }
 
   read(): PickleValue {
-    for (;;) {
+    for (let run = 0; ; run++) {
       this.#opcodeAt = this.#at;
+      if (run === MAX_OPCODES) this.#refuse(`has more than ${MAX_OPCODES} opcodes; a model's dictionary of tensors has some thousands`);
       const opcode = this.#uint(1);
       if (opcode === 0x2e) return this.#stop();
       this.#run(opcode);
@@ -245,9 +252,12 @@ class PickleReader {
   }
 
   #pushGlobal(module: PickleValue, name: PickleValue): void {
-    const full = `${String(module)}.${String(name)}`;
+    if (typeof module !== "string" || typeof name !== "string") this.#refuse("a name must be a text");
+    const full = `${module}.${name}`;
     if (!GLOBALS.includes(full) && !STORAGE.test(full)) {
-      this.#refuse(`the name ${full} is not allowed; only ${GLOBALS.join(", ")} and torch.*Storage are`);
+      this.#refuse(
+        `the name ${printable(full)} is not allowed; only ${GLOBALS.join(", ")} and torch.*Storage are. If you trust the file, save its tensors alone: torch.save(model.state_dict(), path)`,
+      );
     }
     this.#stack.push({ kind: "global", name: full });
   }
@@ -256,11 +266,8 @@ class PickleReader {
     if (!isKind(callee, "global") || !Array.isArray(args)) return this.#refuse("opcode REDUCE on something other than a name and a tuple");
     switch (callee.name) {
       case "collections.OrderedDict": {
-        const pairs = (args[0] ?? []) as PickleValue;
-        if (args.length > 1 || !Array.isArray(pairs) || !pairs.every((pair) => Array.isArray(pair) && pair.length === 2)) {
-          return this.#refuse("OrderedDict takes a list of pairs");
-        }
-        return new Map(pairs as [PickleValue, PickleValue][]);
+        if (args.length > 0) this.#refuse("OrderedDict is called with arguments; it must begin empty");
+        return new Map();
       }
       case "torch._utils._rebuild_tensor_v2":
         return this.#tensor(args);
@@ -275,7 +282,7 @@ class PickleReader {
 
   #tensor([storage, offset, shape, stride]: readonly PickleValue[]): TensorReference {
     if (!isKind(storage, "storage") || !isCount(offset) || !isCounts(shape) || !isCounts(stride) || shape.length !== stride.length) {
-      return this.#refuse("_rebuild_tensor_v2 takes a storage, an offset, a shape and strides");
+      return this.#refuse(`_rebuild_tensor_v2 takes a storage, an offset, a shape and strides of at most ${MAX_AXES} axes`);
     }
     const last = shape.reduce((sum, size, i) => sum + Math.max(0, size - 1) * stride[i]!, offset);
     const empty = shape.includes(0);
@@ -311,7 +318,11 @@ class PickleReader {
   #setItems(items: readonly PickleValue[]): void {
     const map = this.#stack.at(-1);
     if (!(map instanceof Map) || items.length % 2 !== 0) this.#refuse("opcode SETITEM on something other than a dictionary");
-    for (let i = 0; i < items.length; i += 2) map.set(items[i]!, items[i + 1]!);
+    for (let i = 0; i < items.length; i += 2) {
+      const key = items[i]!;
+      if (map.has(key)) this.#refuse(typeof key === "string" ? `the key ${JSON.stringify(key)} occurs twice` : "a key occurs twice");
+      map.set(key, items[i + 1]!);
+    }
   }
 
   #remember(key: number): void {
@@ -388,6 +399,11 @@ function isKind<K extends "global" | "storage" | "tensor">(
   return typeof value === "object" && value !== null && "kind" in value && value.kind === kind;
 }
 
+/** A text of a file as a message may have it. */
+export function printable(text: string): string {
+  return text.slice(0, 200).replace(/[^\x20-\x7e]/g, "?");
+}
+
 /** Whether a value is a tensor. */
 export function isTensorReference(value: PickleValue): value is TensorReference {
   return isKind(value, "tensor");
@@ -398,5 +414,5 @@ function isCount(value: PickleValue | undefined): value is number {
 }
 
 function isCounts(value: PickleValue | undefined): value is readonly number[] {
-  return Array.isArray(value) && value.every(isCount);
+  return Array.isArray(value) && value.length <= MAX_AXES && value.every(isCount);
 }

@@ -1,29 +1,57 @@
-/** Reads the state dict in a PyTorch checkpoint as float32 arrays. */
+/** The state dict in a PyTorch checkpoint: what tensors there are, and their numbers as float32, read when they are asked for. */
 import { InputError } from "../../errors.ts";
 import type { ByteSource } from "../file.ts";
 import { widenBfloat16, widenFloat16 } from "../half-precision.ts";
-import type { Tensor } from "../shapes.ts";
-import { isTensorReference, readPickle, type StorageReference, type TensorReference } from "./pickle.ts";
+import { isTensorReference, type PickleValue, readPickle, type TensorReference } from "./pickle.ts";
 import { readStoredZip, type ZipEntry } from "./zip.ts";
 
 const MAX_PICKLE_BYTES = 2 ** 26;
+/** Problems listed before the rest is only counted. */
+const MAX_PROBLEMS = 20;
+/** Bytes read at a time where nothing of them is wanted. */
+const SKIP_BYTES = 2 ** 22;
 
-/** Storages that weights come in: bytes an element, and how they become float32. */
-const STORAGES: Record<string, { readonly bytes: number; readonly widen: (raw: ArrayBuffer) => Float32Array }> = {
-  FloatStorage: { bytes: 4, widen: (raw) => new Float32Array(raw) },
-  DoubleStorage: { bytes: 8, widen: (raw) => Float32Array.from(new Float64Array(raw)) },
-  BFloat16Storage: { bytes: 2, widen: (raw) => widenBfloat16(new Uint16Array(raw)) },
-  HalfStorage: { bytes: 2, widen: (raw) => widenFloat16(new Uint16Array(raw)) },
-};
+/** Element types that weights come in. */
+const STORAGES = {
+  FloatStorage: { dtype: "float32", bytes: 4, widen: (raw: ArrayBuffer) => new Float32Array(raw) },
+  DoubleStorage: { dtype: "float64", bytes: 8, widen: (raw: ArrayBuffer) => Float32Array.from(new Float64Array(raw)) },
+  BFloat16Storage: { dtype: "bfloat16", bytes: 2, widen: (raw: ArrayBuffer) => widenBfloat16(new Uint16Array(raw)) },
+  HalfStorage: { dtype: "float16", bytes: 2, widen: (raw: ArrayBuffer) => widenFloat16(new Uint16Array(raw)) },
+} as const;
+type StorageFormat = (typeof STORAGES)[keyof typeof STORAGES];
+
+/** A tensor that is still in its file. */
+export interface StoredTensor {
+  readonly shape: readonly number[];
+  readonly dtype: StorageFormat["dtype"];
+  /** whether its numbers lie row after row without a gap: then `pieces` takes little memory */
+  readonly rowMajor: boolean;
+  /** All numbers, row-major, widened or rounded to float32. @throws InputError where the file is damaged */
+  read(): Float32Array;
+  /**
+   * The same, `numbers` at a time. What came must not count before the last piece has come: only then the file's checksum is compared.
+   *
+   * @throws InputError where the file is damaged
+   */
+  pieces(numbers: number): Generator<Float32Array>;
+}
+
+/** What is in a checkpoint written by `torch.save(model.state_dict(), path)`. */
+export interface StateDict {
+  /** under their own keys, in the order of the file */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** name of the folder inside the archive: the file's name when it was saved, without its ending */
+  readonly savedAs: string;
+}
 
 /**
- * The tensors of a checkpoint written by `torch.save(model.state_dict())`, under their own keys, row-major.
- * Tensors that share a storage share memory where both are plain views of all of it.
+ * Opens a checkpoint. Its directory and pickle are read and checked, its numbers are left where they are.
  *
- * @param where the file's name, for messages
+ * @param source must stay open while tensors are read
+ * @param where  the file's name, for messages
  * @throws InputError where the file is not such a checkpoint; nothing in it is executed
  */
-export function readStateDict(source: ByteSource, where: string): Map<string, Tensor> {
+export function openStateDict(source: ByteSource, where: string): StateDict {
   const entries = readStoredZip(source, where);
   const pickles = [...entries.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name));
   const [pickle] = pickles;
@@ -36,44 +64,85 @@ export function readStateDict(source: ByteSource, where: string): Map<string, Te
   }
   const value = readPickle(pickleEntry.read(), `${where}: ${pickle}`);
   if (!(value instanceof Map)) throw new InputError(where, ["holds no dictionary of tensors; save model.state_dict()"]);
-  const storages = new Map<string, Float32Array>();
-  const tensors = new Map<string, Tensor>();
-  const problems: string[] = [];
-  let copied = 0;
+  const problems = otherContents(value);
+  const tensors = new Map<string, StoredTensor>();
   for (const [key, tensor] of value) {
-    if (typeof key === "string" && isTensorReference(tensor)) {
-      if (!isRowMajor(tensor.shape, tensor.stride)) copied += sizeOf(tensor.shape);
-      // Many transposed views of one storage would take more memory than the file can hold numbers.
-      if (copied > source.byteLength) throw new InputError(where, ["its tensors are larger than the file; it is not a model's checkpoint"]);
-      tensors.set(key, { shape: tensor.shape, data: dataOf(tensor, storages, entries, top, where) });
-    } else problems.push(`${JSON.stringify(key)} is not a tensor; only a model's state dict can be read`);
+    if (typeof key !== "string" || !isTensorReference(tensor)) continue;
+    const stored = storedTensor(tensor, entries, top);
+    if (typeof stored === "string") problems.push(`${key}: ${stored}`);
+    else tensors.set(key, stored);
   }
+  if (problems.length > MAX_PROBLEMS) problems.splice(MAX_PROBLEMS, Infinity, `and ${problems.length - MAX_PROBLEMS} more`);
   if (problems.length > 0) throw new InputError(where, problems);
-  return tensors;
+  return { tensors, savedAs: top.slice(0, -1) };
+}
+
+/** A sentence for each thing in a dictionary that is not a tensor under a name. */
+function otherContents(value: ReadonlyMap<PickleValue, PickleValue>): string[] {
+  return [...value].flatMap(([key, item]) => {
+    if (typeof key !== "string") return [`a key is a ${typeof key}, expected the name of a tensor`];
+    if (isTensorReference(item)) return [];
+    const name = JSON.stringify(key);
+    return item instanceof Map && [...item.values()].some(isTensorReference)
+      ? [`${name} is a dictionary of tensors inside another; save it alone: torch.save(torch.load(path)[${name}], new_path)`]
+      : [`${name} is not a tensor; only a model's state dict can be read`];
+  });
 }
 
 function checkByteOrder(entry: ZipEntry | undefined, where: string): void {
   if (!entry) return; // before PyTorch 2.1 there was none, and files were little-endian
-  const order = Buffer.from(entry.read()).toString("latin1").trim();
+  const order = entry.byteLength > 16 ? "something long" : Buffer.from(entry.read()).toString("latin1").trim();
   if (order !== "little") throw new InputError(where, [`byte order is ${JSON.stringify(order)}; only little is read`]);
 }
 
-function dataOf(
-  { storage, offset, shape, stride }: TensorReference,
-  storages: Map<string, Float32Array>,
-  entries: ReadonlyMap<string, ZipEntry>,
-  top: string,
-  where: string,
-): Float32Array {
-  const id = `${storage.key} ${storage.type}`;
-  const numbers = storages.get(id) ?? readStorage(storage, entries, top, where);
-  storages.set(id, numbers);
+/** A tensor with its file, or what is wrong with it. */
+function storedTensor(tensor: TensorReference, entries: ReadonlyMap<string, ZipEntry>, top: string): StoredTensor | string {
+  const { storage, shape, stride } = tensor;
+  const { key, type, elements } = storage;
+  if (!Object.hasOwn(STORAGES, type)) return `storage ${key} is a ${type}; weights come as ${Object.keys(STORAGES).join(", ")}`;
+  const format: StorageFormat = STORAGES[type as keyof typeof STORAGES];
+  const entry = entries.get(`${top}data/${key}`);
+  if (!entry) return `data/${key} is missing from the archive`;
+  if (entry.byteLength !== elements * format.bytes) {
+    return `data/${key} has ${entry.byteLength} bytes, ${elements} elements of ${type} take ${elements * format.bytes}`;
+  }
+  const rowMajor = isRowMajor(shape, stride);
+  const read = (): Float32Array => {
+    if (!rowMajor) return gather(tensor, format.widen(entry.read().buffer));
+    const [all = new Float32Array(0)] = sequence(tensor, entry, format, Number.POSITIVE_INFINITY);
+    return all;
+  };
+  function* pieces(numbers: number): Generator<Float32Array> {
+    if (rowMajor) return yield* sequence(tensor, entry!, format, numbers);
+    const all = read();
+    for (let at = 0; at < all.length; at += numbers) yield all.subarray(at, at + numbers);
+  }
+  return { shape, dtype: format.dtype, rowMajor, read, pieces };
+}
+
+/** A tensor that lies in its storage in one run. */
+function* sequence(
+  { offset, shape }: TensorReference,
+  entry: ZipEntry,
+  { bytes, widen }: StorageFormat,
+  numbers: number,
+): Generator<Float32Array> {
+  const reader = entry.open();
+  for (let at = 0; at < offset * bytes; at += SKIP_BYTES) reader.take(Math.min(SKIP_BYTES, offset * bytes - at));
   const count = sizeOf(shape);
-  if (isRowMajor(shape, stride)) return numbers.subarray(offset, offset + count);
-  const out = new Float32Array(count);
+  for (let at = 0; at < count; at += numbers) {
+    const piece = widen(reader.take(bytes * Math.min(numbers, count - at)).buffer);
+    if (at + piece.length === count) reader.finish();
+    yield piece;
+  }
+}
+
+/** A tensor whose numbers lie scattered over its storage. */
+function gather({ offset, shape, stride }: TensorReference, numbers: Float32Array): Float32Array {
+  const out = new Float32Array(sizeOf(shape));
   const index = shape.map(() => 0);
   let from = offset;
-  for (let i = 0; i < count; i++) {
+  for (let i = 0; i < out.length; i++) {
     out[i] = numbers[from]!;
     for (let axis = shape.length - 1; axis >= 0; axis--) {
       from += stride[axis]!;
@@ -83,24 +152,6 @@ function dataOf(
     }
   }
   return out;
-}
-
-function readStorage(
-  { key, type, elements }: StorageReference,
-  entries: ReadonlyMap<string, ZipEntry>,
-  top: string,
-  where: string,
-): Float32Array {
-  const format = STORAGES[type];
-  if (!format) throw new InputError(where, [`storage ${key} is a ${type}; weights come as ${Object.keys(STORAGES).join(", ")}`]);
-  const entry = entries.get(`${top}data/${key}`);
-  if (!entry) throw new InputError(where, [`data/${key} is missing from the archive`]);
-  if (entry.byteLength !== elements * format.bytes) {
-    throw new InputError(where, [
-      `data/${key} has ${entry.byteLength} bytes, ${elements} elements of ${type} take ${elements * format.bytes}`,
-    ]);
-  }
-  return format.widen(entry.read().buffer);
 }
 
 function isRowMajor(shape: readonly number[], stride: readonly number[]): boolean {

@@ -3,6 +3,7 @@ import { crc32 } from "node:zlib";
 import { InputError } from "../../errors.ts";
 import type { ByteSource } from "../file.ts";
 import { describeWrongFile } from "../wrong-file.ts";
+import { printable } from "./pickle.ts";
 
 /** A file inside an archive. */
 export interface ZipEntry {
@@ -10,6 +11,16 @@ export interface ZipEntry {
   readonly byteLength: number;
   /** Its bytes, in a buffer of their own, checked against the archive's CRC-32. @throws InputError where they differ */
   read(): Uint8Array<ArrayBuffer>;
+  /** Its bytes from the first one on, for files larger than memory. */
+  open(): EntryReader;
+}
+
+/** A place in a file of an archive. */
+export interface EntryReader {
+  /** The next bytes, in a buffer of their own. */
+  take(bytes: number): Uint8Array<ArrayBuffer>;
+  /** Reads what is left. @throws InputError where the CRC-32 of all of it is not the archive's: what was taken must not be used then */
+  finish(): void;
 }
 
 const LOCAL = 0x04034b50;
@@ -20,6 +31,8 @@ const LOCATOR64 = 0x07064b50;
 const MAX_ENTRIES = 100_000;
 const MAX_DIRECTORY_BYTES = 2 ** 26;
 const ESCAPE_32 = 0xffffffff;
+/** Bytes read at a time where nobody wants them but the checksum. */
+const PIECE_BYTES = 2 ** 22;
 
 interface Directory {
   readonly entries: number;
@@ -46,7 +59,7 @@ export function readStoredZip(source: ByteSource, where: string): Map<string, Zi
   const bytes = source.read(directory.offset, directory.byteLength);
   const view = viewOf(bytes);
   const entries = new Map<string, ZipEntry>();
-  let storedBytes = 0;
+  const places: { name: string; begin: number; end: number }[] = [];
   let at = 0;
   for (let i = 0; i < directory.entries; i++) {
     if (at + 46 > bytes.byteLength || view.getUint32(at, true) !== CENTRAL) refuse(`zip directory entry ${i} is damaged`);
@@ -58,24 +71,32 @@ export function readStoredZip(source: ByteSource, where: string): Map<string, Zi
     const next = at + 46 + nameLength + extraLength + view.getUint16(at + 32, true);
     if (next > bytes.byteLength) refuse(`zip directory entry ${i} is damaged`);
     const name = Buffer.from(bytes.subarray(at + 46, at + 46 + nameLength)).toString("utf8");
+    const shown = printable(name);
     const extra = bytes.subarray(at + 46 + nameLength, at + 46 + nameLength + extraLength);
     const [byteLength, stored, offset] = zip64Values(extra, [
       view.getUint32(at + 24, true),
       view.getUint32(at + 20, true),
       view.getUint32(at + 42, true),
     ]);
-    if (flags & 1) refuse(`zip entry ${name} is encrypted`);
+    if (flags & 1) refuse(`zip entry ${shown} is encrypted`);
     if (method !== 0 || stored !== byteLength) {
-      refuse(`zip entry ${name} is compressed (method ${method}); torch.save stores entries as they are, this is some other zip`);
+      refuse(`zip entry ${shown} is compressed (method ${method}); torch.save stores entries as they are, this is some other zip`);
     }
-    if (entries.has(name)) refuse(`zip entry ${name} occurs twice`);
-    storedBytes += byteLength!;
-    if (offset! + byteLength! > directory.offset || storedBytes > source.byteLength) {
-      refuse(`zip entry ${name} (${byteLength} bytes at ${offset}) does not lie inside the file`);
-    }
-    entries.set(name, { name, byteLength: byteLength!, read: () => readEntry(source, where, name, offset!, byteLength!, crc) });
+    if (entries.has(name)) refuse(`zip entry ${shown} occurs twice`);
+    if (/^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)/.test(name)) refuse(`zip entry ${shown} points outside its archive`);
+    const end = offset! + 30 + nameLength + byteLength!;
+    if (end > directory.offset) refuse(`zip entry ${shown} (${byteLength} bytes at ${offset}) does not lie inside the file`);
+    places.push({ name, begin: offset!, end });
+    const open = (): EntryReader => openEntry(source, where, { name, offset: offset!, byteLength: byteLength!, crc });
+    entries.set(name, { name, byteLength: byteLength!, open, read: () => readAll(open(), byteLength!) });
     at = next;
   }
+  if (at !== bytes.byteLength) refuse(`${bytes.byteLength - at} bytes of the zip directory belong to no entry; it is damaged`);
+  places.sort((a, b) => a.begin - b.begin);
+  places.forEach(({ name, begin }, i) => {
+    const before = places[i - 1];
+    if (before && begin < before.end) refuse(`zip entries ${printable(before.name)} and ${printable(name)} overlap`);
+  });
   return entries;
 }
 
@@ -132,20 +153,43 @@ function zip64Values(extra: Uint8Array, values: readonly number[]): number[] {
   });
 }
 
-function readEntry(
-  source: ByteSource,
-  where: string,
-  name: string,
-  offset: number,
-  byteLength: number,
-  crc: number,
-): Uint8Array<ArrayBuffer> {
+interface Place {
+  readonly name: string;
+  readonly offset: number;
+  readonly byteLength: number;
+  readonly crc: number;
+}
+
+function openEntry(source: ByteSource, where: string, { name, offset, byteLength, crc }: Place): EntryReader {
   const local = viewOf(source.read(offset, 30));
-  if (local.getUint32(0, true) !== LOCAL) throw new InputError(where, [`zip entry ${name} is damaged: no header at ${offset}`]);
-  const bytes = source.read(offset + 30 + local.getUint16(26, true) + local.getUint16(28, true), byteLength);
+  if (local.getUint32(0, true) !== LOCAL) throw new InputError(where, [`zip entry ${printable(name)} is damaged: no header at ${offset}`]);
+  const nameLength = local.getUint16(26, true);
+  const localName = Buffer.from(source.read(offset + 30, nameLength)).toString("utf8");
+  if (localName !== name)
+    throw new InputError(where, [
+      `zip entry ${printable(name)} is called ${printable(localName)} at its own place; the archive is damaged`,
+    ]);
+  const start = offset + 30 + nameLength + local.getUint16(28, true);
+  let at = 0;
   let found = 0;
-  for (let at = 0; at < byteLength; at += 2 ** 30) found = crc32(bytes.subarray(at, at + 2 ** 30), found);
-  if (found !== crc) throw new InputError(where, [`zip entry ${name} is damaged: CRC-32 ${hex(found)}, the directory says ${hex(crc)}`]);
+  const take = (bytes: number): Uint8Array<ArrayBuffer> => {
+    if (at + bytes > byteLength) throw new Error(`zip entry ${name} has ${byteLength} bytes, not ${at + bytes}`);
+    const piece = source.read(start + at, bytes);
+    for (let done = 0; done < bytes; done += 2 ** 30) found = crc32(piece.subarray(done, done + 2 ** 30), found);
+    at += bytes;
+    return piece;
+  };
+  const finish = (): void => {
+    while (at < byteLength) take(Math.min(PIECE_BYTES, byteLength - at));
+    if (found !== crc)
+      throw new InputError(where, [`zip entry ${printable(name)} is damaged: CRC-32 ${hex(found)}, the directory says ${hex(crc)}`]);
+  };
+  return { take, finish };
+}
+
+function readAll(reader: EntryReader, byteLength: number): Uint8Array<ArrayBuffer> {
+  const bytes = reader.take(byteLength);
+  reader.finish();
   return bytes;
 }
 
