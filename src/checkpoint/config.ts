@@ -3,7 +3,8 @@ import * as z from "zod";
 import { VOCABULARY_SIZE } from "../encode/vocabulary.ts";
 import { InputError, messageOf } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { type FileRecords, fileSchema } from "./staged-files.ts";
+import { EMBEDDINGS_FILE, MODEL_FILE, PUZZLES_FILE } from "./file-names.ts";
+import { type FileRecords, recordsSchema } from "./staged-files.ts";
 import { describeWrongFile } from "./wrong-file.ts";
 
 export type { ModelConfig } from "../model/config.ts";
@@ -28,7 +29,7 @@ export interface CheckpointConfig {
   /** canvas side in cells trained on; also the row stride of the rotary positions */
   readonly canvas: number;
   readonly training: TrainingRecord;
-  /** size and hash of the weights' file: of `model.safetensors` and `model.safetensors.new` the one that it fits counts */
+  /** size and hash of the files that belong to this config: of `NAME` and `NAME.new` the one that it fits counts */
   readonly files?: FileRecords | undefined;
 }
 
@@ -76,7 +77,7 @@ const configSchema = z.strictObject({
     seed: z.union([z.number(), z.string()]).optional(),
     command: z.string().optional(),
   }),
-  files: z.record(z.string(), fileSchema).optional(),
+  files: recordsSchema([MODEL_FILE, EMBEDDINGS_FILE, PUZZLES_FILE]).optional(),
 });
 
 /**

@@ -5,14 +5,13 @@ import { InputError, UserError } from "../errors.ts";
 import type { CheckpointConfig, ModelConfig } from "./config.ts";
 import { parseCheckpointConfig } from "./config.ts";
 import { readFileBounded } from "./file.ts";
+import { CONFIG_FILE, MODEL_FILE } from "./file-names.ts";
 import { decodeSafetensors, toFloat32 } from "./safetensors.ts";
 import { expectedShapes, notFiniteProblems, shapeProblems, type Tensor } from "./shapes.ts";
-import { isWaiting, WAITING } from "./staged-files.ts";
+import { type FileRecords, isWaiting, WAITING } from "./staged-files.ts";
 
-/** The names of a checkpoint's files. */
-export const CONFIG_FILE = "config.json";
-export const MODEL_FILE = "model.safetensors";
-export const MODEL_CARD_FILE = "README.md";
+export { CONFIG_FILE, MODEL_CARD_FILE, MODEL_FILE } from "./file-names.ts";
+
 /** Names of the puzzle embedding's statistics in the model file. */
 export const PUZZLE_MEAN = "puzzle_emb.mean";
 export const PUZZLE_STD = "puzzle_emb.std";
@@ -32,6 +31,8 @@ export interface Checkpoint {
   readonly trunk: Map<string, Tensor>;
   readonly puzzleEmbedding: PuzzleEmbeddingStatistics;
   readonly folder: string;
+  /** the files that the config speaks of */
+  readonly files: FileRecords;
 }
 
 /**
@@ -59,7 +60,7 @@ export function loadCheckpoint(folder: string): Checkpoint {
   const weights = new Map<string, Tensor>();
   for (const [name, tensor] of tensors) weights.set(name, { shape: tensor.shape, data: toFloat32(tensor, name, modelPath) });
   refuseProblems(modelPath, weights, expected);
-  return { config, folder, ...splitPuzzleEmbedding(weights) };
+  return { config, folder, files: files ?? {}, ...splitPuzzleEmbedding(weights) };
 }
 
 /** Trunk and puzzle statistics, one map for the model file. */

@@ -1,18 +1,10 @@
 /** Writes a checkpoint folder. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { type CheckpointConfig, checkCheckpointConfig, parseCheckpointConfig } from "./config.ts";
-import {
-  CONFIG_FILE,
-  MODEL_CARD_FILE,
-  MODEL_FILE,
-  PUZZLE_MEAN,
-  PUZZLE_STD,
-  type PuzzleEmbeddingStatistics,
-  refuseProblems,
-  withPuzzleEmbedding,
-} from "./load.ts";
+import { CONFIG_FILE, MODEL_CARD_FILE, MODEL_FILE } from "./file-names.ts";
+import { PUZZLE_MEAN, PUZZLE_STD, type PuzzleEmbeddingStatistics, refuseProblems, withPuzzleEmbedding } from "./load.ts";
 import { encodeSafetensors, type SafetensorsTensor } from "./safetensors.ts";
 import type { Tensor } from "./shapes.ts";
 import { type FileRecords, placeFiles, placeLeftovers, stageFile } from "./staged-files.ts";
@@ -25,6 +17,8 @@ export interface CheckpointContent {
   readonly puzzleEmbedding: PuzzleEmbeddingStatistics;
   /** text of the model card, README.md */
   readonly modelCard: string;
+  /** files staged in the same folder, by `stageFile`, that count together with these; those of the checkpoint before, unless given anew, go */
+  readonly beside?: FileRecords | undefined;
 }
 
 /**
@@ -44,35 +38,47 @@ export interface StagedCheckpoint {
 }
 
 /** `saveCheckpoint` but for the last step. */
-export function stageCheckpoint(folder: string, { config, trunk, puzzleEmbedding, modelCard }: CheckpointContent): StagedCheckpoint {
+export function stageCheckpoint(folder: string, content: CheckpointContent): StagedCheckpoint {
+  const { config, trunk, puzzleEmbedding, modelCard, beside = {} } = content;
   const checkedConfig = checkCheckpointConfig(config, join(folder, CONFIG_FILE));
   const width = config.model.puzzleEmbeddingSize;
   const weights = new Map<string, Tensor>(trunk)
     .set(PUZZLE_MEAN, { shape: [width], data: puzzleEmbedding.mean })
     .set(PUZZLE_STD, { shape: [width], data: puzzleEmbedding.std });
   refuseProblems(join(folder, MODEL_FILE), weights, withPuzzleEmbedding(checkedConfig.model));
-  finishPlacing(folder);
+  const before = finishPlacing(folder, beside);
   const model = stageFile(folder, MODEL_FILE, encodeSafetensors(asFloat32Entries(weights), { format: "trm" }));
-  const configText = `${JSON.stringify({ ...checkedConfig, files: { [MODEL_FILE]: model } }, null, 2)}\n`;
+  const configText = `${JSON.stringify({ ...checkedConfig, files: { [MODEL_FILE]: model, ...beside } }, null, 2)}\n`;
   const files = {
     [CONFIG_FILE]: stageFile(folder, CONFIG_FILE, [Buffer.from(configText)]),
     [MODEL_FILE]: model,
+    ...beside,
     [MODEL_CARD_FILE]: stageFile(folder, MODEL_CARD_FILE, [Buffer.from(modelCard)]),
   };
-  return { files, place: () => placeFiles(folder, Object.keys(files)) }; // the config first: it names the weights
+  const place = (): void => {
+    placeFiles(folder, Object.keys(files)); // the config first: it names the weights
+    for (const name of Object.keys(before)) if (!Object.hasOwn(files, name)) rmSync(join(folder, name), { force: true });
+  };
+  return { files, place };
 }
 
-/** Puts in place what an earlier save left waiting when it was cut off: the next one waits under the same names. */
-function finishPlacing(folder: string): void {
+/**
+ * Puts in place what an earlier save left waiting when it was cut off: the next one waits under the same names.
+ *
+ * @param staged names under which something newer waits already
+ * @returns      the files that the checkpoint in the folder speaks of
+ */
+function finishPlacing(folder: string, staged: FileRecords): FileRecords {
   const path = join(folder, CONFIG_FILE);
-  if (!existsSync(path)) return;
-  let files: FileRecords | undefined;
+  if (!existsSync(path)) return {};
+  let files: FileRecords = {};
   try {
-    ({ files } = parseCheckpointConfig(readFileSync(path, "utf8"), path));
+    files = parseCheckpointConfig(readFileSync(path, "utf8"), path).files ?? {};
   } catch (error) {
     if (!(error instanceof UserError)) throw error; // a config that can't be read speaks of no files
   }
-  if (files) placeLeftovers(folder, files);
+  placeLeftovers(folder, Object.fromEntries(Object.entries(files).filter(([name]) => !Object.hasOwn(staged, name))));
+  return files;
 }
 
 /** Tensors as F32 entries of a safetensors file. */

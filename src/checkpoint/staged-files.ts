@@ -19,6 +19,11 @@ export const fileSchema = z.strictObject({ bytes: z.int().min(0), sha256: z.stri
 export type FileRecord = z.infer<typeof fileSchema>;
 export type FileRecords = Readonly<Record<string, FileRecord>>;
 
+/** Records of some of these files and no others: names in a file are used as paths only where they are among those that are known beforehand. */
+export function recordsSchema(names: readonly string[]): z.ZodType<FileRecords> {
+  return z.partialRecord(z.enum(names as [string, ...string[]]), fileSchema) as unknown as z.ZodType<FileRecords>;
+}
+
 /** Bytes hashed at a time. */
 const HASH_PIECE = 2 ** 24;
 

@@ -4,30 +4,25 @@ import { join } from "node:path";
 import * as z from "zod";
 import { InputError, messageOf } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
-import { type ByteSource, readFileBounded, withFile } from "./file.ts";
-import {
-  decodeSafetensors,
-  encodeSafetensors,
-  readSafetensorsHeader,
-  type SafetensorsTensor,
-  safetensorsHeader,
-  toFloat32,
-} from "./safetensors.ts";
+import { type ByteSource, readFileBounded } from "./file.ts";
+import { CONFIG_FILE, EMBEDDINGS_FILE, MODEL_CARD_FILE, MODEL_FILE, PUZZLES_FILE } from "./file-names.ts";
+import { encodeRows, type RowTable, rowTable } from "./row-table.ts";
+import { decodeSafetensors, encodeSafetensors, type SafetensorsTensor, toFloat32 } from "./safetensors.ts";
 import { asFloat32Entries, type StagedCheckpoint } from "./save.ts";
 import { notFiniteProblems, type Tensor } from "./shapes.ts";
-import { type FileRecord, type FileRecords, fileSchema, placeFiles, placeLeftovers, stageFile, withRecordedFile } from "./staged-files.ts";
+import {
+  type FileRecord,
+  type FileRecords,
+  fileSchema,
+  placeFiles,
+  placeLeftovers,
+  recordsSchema,
+  stageFile,
+  withRecordedFile,
+} from "./staged-files.ts";
 
 /** A value that JSON can hold. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
-
-/** Rows of a table that may be larger than memory. */
-export interface RowTable {
-  readonly count: number;
-  /** numbers a row */
-  readonly size: number;
-  /** whole rows in order, some at a time; a piece may be overwritten when the next one is asked for */
-  pieces(): Iterable<Float32Array>;
-}
 
 /** What a training needs to go on as if it had never stopped. */
 export interface TrainingState {
@@ -52,14 +47,9 @@ export interface SavedTogether {
 /** The file that makes the others count: it holds their sizes and SHA-256 and is replaced last. */
 export const RECORD_FILE = "training.json";
 const STATE_FILE = "state.safetensors";
-const EMBEDDINGS_FILE = "embeddings.safetensors";
-const PUZZLES_FILE = "puzzles.json";
 /** Rows of the batch from a number on. */
 const CARRY_FILE = /^carry-(\d+)\.safetensors$/;
-const ROWS = "rows";
 const MAX_JSON_BYTES = 2 ** 29;
-/** Numbers of a table read at a time. */
-const PIECE_NUMBERS = 2 ** 20;
 
 const recordSchema = z.strictObject({
   format: z.literal("trm-training"),
@@ -76,7 +66,7 @@ const recordSchema = z.strictObject({
       "names a file that is none of ours",
     ),
   /** files of the checkpoint that was saved with this state */
-  checkpoint: z.record(z.string(), fileSchema).optional(),
+  checkpoint: recordsSchema([CONFIG_FILE, MODEL_FILE, MODEL_CARD_FILE, EMBEDDINGS_FILE, PUZZLES_FILE]).optional(),
   record: z.record(z.string(), z.json()),
 });
 const FIXED_FILES: ReadonlySet<string> = new Set([STATE_FILE, EMBEDDINGS_FILE, PUZZLES_FILE]);
@@ -201,39 +191,6 @@ function encodeFinite(where: string, tensors: ReadonlyMap<string, Tensor>): Uint
   const problems = notFiniteProblems(tensors);
   if (problems.length > 0) throw new InputError(where, problems);
   return encodeSafetensors(asFloat32Entries(tensors));
-}
-
-/** A table as a safetensors file, piece by piece. */
-function* encodeRows(where: string, { count, size, pieces }: RowTable): Generator<Uint8Array> {
-  yield safetensorsHeader([{ name: ROWS, dtype: "F32", shape: [count, size] }]);
-  for (const data of pieces()) {
-    const problems = notFiniteProblems(new Map([[ROWS, { shape: [data.length / size, size], data }]]));
-    if (problems.length > 0) throw new InputError(where, problems);
-    yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  }
-}
-
-/** The table in a file, read when it is gone through: the file must stay as it is until then. */
-function rowTable(source: ByteSource, path: string, actualPath: string): RowTable {
-  const { entries, dataStart } = readSafetensorsHeader(source, path);
-  const [entry] = entries;
-  if (entries.length !== 1 || entry!.name !== ROWS || entry!.dtype !== "F32" || entry!.shape.length !== 2) {
-    throw new InputError(path, [
-      `holds ${entries.map(({ name, dtype }) => `${name} ${dtype}`).join(", ")}; expected ${ROWS} F32 [rows, numbers]`,
-    ]);
-  }
-  const [count, size] = entry!.shape as [number, number];
-  const rowsAtATime = Math.max(1, Math.floor(PIECE_NUMBERS / Math.max(1, size)));
-  return {
-    count,
-    size,
-    *pieces() {
-      for (let first = 0; first < count; first += rowsAtATime) {
-        const bytes = 4 * size * Math.min(rowsAtATime, count - first);
-        yield new Float32Array(withFile(actualPath, (file) => file.read(dataStart + 4 * size * first, bytes)).buffer);
-      }
-    },
-  };
 }
 
 function decodeFinite(where: string, bytes: Uint8Array): Map<string, Tensor> {

@@ -9,6 +9,7 @@ import { rowsOf } from "../../../src/checkpoint/resize.ts";
 import { decodeSafetensors, encodeSafetensors, type SafetensorsTensor } from "../../../src/checkpoint/safetensors.ts";
 import { type CheckpointContent, saveCheckpoint } from "../../../src/checkpoint/save.ts";
 import { expectedShapes, type Tensor } from "../../../src/checkpoint/shapes.ts";
+import { stageFile } from "../../../src/checkpoint/staged-files.ts";
 import { UserError } from "../../../src/errors.ts";
 import { rowStatistics } from "../../../src/model/puzzle-embedding.ts";
 
@@ -85,6 +86,29 @@ test("missing, extra, mis-shaped and not finite tensors are listed in one messag
       return true;
     },
   );
+});
+
+test("files staged beside a checkpoint count with it, and go with it when one without them takes its place", () => {
+  const beside = { "puzzles.json": stageFile(folder, "puzzles.json", [Buffer.from('["a"]')]) };
+  saveCheckpoint(folder, { ...content(), beside });
+  assert.deepEqual(readdirSync(folder).sort(), ["README.md", "config.json", "model.safetensors", "puzzles.json"]);
+  assert.equal(readFileSync(join(folder, "puzzles.json"), "utf8"), '["a"]');
+  writeFileSync(join(folder, "notes.txt"), "mine");
+  const newer = stageFile(folder, "puzzles.json", [Buffer.from('["b"]')]);
+  saveCheckpoint(folder, { ...content(), beside: { "puzzles.json": newer } });
+  assert.equal(readFileSync(join(folder, "puzzles.json"), "utf8"), '["b"]');
+  saveCheckpoint(folder, content());
+  assert.deepEqual(readdirSync(folder).sort(), ["README.md", "config.json", "model.safetensors", "notes.txt"]);
+});
+
+test("a config that speaks of files outside its folder, or of others than a checkpoint's, is refused", () => {
+  saveCheckpoint(folder, content());
+  const path = join(folder, "config.json");
+  const before = readFileSync(path, "utf8");
+  for (const name of ["../model.safetensors", "/etc/passwd", "notes.txt"]) {
+    writeFileSync(path, before.replace(/"model\.safetensors"/, JSON.stringify(name)));
+    assert.throws(() => loadCheckpoint(folder), UserError, name);
+  }
 });
 
 test("bfloat16 weights are widened", () => {

@@ -3,7 +3,8 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { loadTrainingState, type RowTable, saveTrainingState, type TrainingState } from "../../../src/checkpoint/training-state.ts";
+import type { RowTable } from "../../../src/checkpoint/row-table.ts";
+import { loadTrainingState, saveTrainingState, type TrainingState } from "../../../src/checkpoint/training-state.ts";
 import { UserError } from "../../../src/errors.ts";
 
 let folder = "";
