@@ -1,0 +1,268 @@
+/**
+ * The notebook, executed by `jupyter nbconvert` as Kaggle does: read-only input that may not execute, no exec bits, a small working folder,
+ * no network. TRM_TEST_JUPYTER names the program; the kernel is the Python beside it.
+ */
+import assert from "node:assert/strict";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { test } from "node:test";
+import { inNamespaces, packedBundle, tensorFlowLibrary, withoutNamespaces, withoutTensorFlow } from "./bundled.ts";
+import { assertValid, folder, SAMPLE } from "./toy.ts";
+
+const JUPYTER = process.env.TRM_TEST_JUPYTER;
+const skip = JUPYTER === undefined ? "no Jupyter: TRM_TEST_JUPYTER=PATH names one (pip install nbconvert ipykernel)" : withoutNamespaces();
+
+/** A new network namespace has its loopback switched off, over which Jupyter talks to its kernel. 0x8914 is SIOCSIFFLAGS, 0x41 up and running. */
+const LOOPBACK_UP =
+  "import fcntl, socket, struct; fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0x8914, struct.pack('16sh14x', b'lo', 0x41))";
+
+interface Layout {
+  /** what the public evaluation file holds; the test file has the sample tasks */
+  readonly publicTasks: string;
+  /** changes the attached bundle */
+  readonly attach?: (bundle: string) => void;
+}
+
+interface Executed {
+  /** 0 where every cell ran to its end */
+  readonly status: number;
+  /** everything that the cells printed; the error, where one ended the notebook */
+  readonly printed: string;
+  /** HTML that was shown */
+  readonly shown: string;
+  /** the run's own result, where one was shown */
+  readonly result: Record<string, string>;
+  readonly working: string;
+  readonly seconds: number;
+}
+
+/** Lays the folders out as on Kaggle and executes the notebook in them. */
+async function execute(name: string, { publicTasks, attach }: Layout, settings: Record<string, string>): Promise<Executed> {
+  const { dataset, notebook } = await packedBundle();
+  const root = join(folder, name);
+  const [input, working, temporary, home] = ["input", "working", "tmp", "home"].map((part) => join(root, part)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  const competition = join(input, "competitions", "arc-prize-2026-arc-agi-2");
+  const bundle = join(input, "datasets", "somebody", "trm-bundle");
+  for (const made of [competition, bundle, working, temporary, home]) mkdirSync(made, { recursive: true });
+  copyFileSync(SAMPLE, join(competition, "arc-agi_test_challenges.json"));
+  writeFileSync(join(competition, "arc-agi_evaluation_challenges.json"), publicTasks);
+  writeFileSync(join(competition, "sample_submission.json"), "{}");
+  for (const file of readdirSync(dataset)) {
+    if (file === "dataset-metadata.json") continue; // the command line keeps it
+    copyFileSync(join(dataset, file), join(bundle, file));
+    chmodSync(join(bundle, file), 0o644);
+  }
+  attach?.(bundle);
+  const jupyter = resolve(JUPYTER!);
+  const python = join(dirname(jupyter), "python");
+  // The mounts end with the namespace: what is to be looked at is copied out of the small disk.
+  const script = [
+    `${python} -c "${LOOPBACK_UP}"`,
+    `mount --bind ${input} ${input}`,
+    `mount -o remount,bind,ro,noexec,nosuid,nodev ${input} || mount -o remount,bind,ro,noexec ${input}`,
+    `mount -t tmpfs -o size=24m tmpfs ${working}`,
+    `cd ${working}`,
+    `status=0; ${jupyter} nbconvert --to notebook --execute --output-dir ${root} --output executed ${join(notebook, "notebook.ipynb")} || status=$?`,
+    `mkdir ${root}/kept; cp -r ${working}/. ${root}/kept; exit $status`,
+  ].join("\n");
+  const env = {
+    PATH: process.env.PATH!,
+    HOME: home,
+    TMPDIR: temporary,
+    TRM_INPUT: input,
+    TRM_WORKING: working,
+    TRM_LINE_SECONDS: "2",
+    ...settings,
+  };
+  const began = performance.now();
+  const { status, stderr } = inNamespaces(script, env, 300);
+  const kept = { working: join(root, "kept"), seconds: (performance.now() - began) / 1000 };
+  // A cell that fails ends the notebook, here and on Kaggle; what was printed until then is in the message.
+  if (status !== 0) return { status: status ?? 137, printed: stderr, shown: "", result: {}, ...kept };
+  const { cells } = JSON.parse(readFileSync(join(root, "executed.ipynb"), "utf8")) as { cells: Cell[] };
+  const outputs = cells.flatMap((cell) => cell.outputs ?? []);
+  const printed = outputs.map(({ text }) => (text ?? []).join("")).join("");
+  const shown = outputs.map(({ data }) => (data?.["text/html"] ?? []).join("")).join("");
+  const result = Object.fromEntries([...printed.matchAll(/^([a-zA-Z]+): (.*)$/gm)].map(([, key, value]) => [key!, value!]));
+  assert.deepEqual(readdirSync(temporary), [], "something stayed in the temporary folder");
+  return { status, printed, shown, result, ...kept };
+}
+
+interface Cell {
+  readonly outputs?: readonly { text?: string[]; data?: Record<string, string[]> }[];
+}
+
+const SAMPLE_TASKS = readFileSync(SAMPLE, "utf8");
+const OTHER_TASKS = '{"00000000": {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]]}]}}';
+const DEMO = "--preset demo --canvas 8";
+
+test("a saved version: the placeholder is known, gets its short budget, and is worked on with what there is", { skip }, async () => {
+  const settings = { TRM_OPTIONS: DEMO, TRM_PLACEHOLDER_BUDGET: "30s" };
+  const { status, printed, shown, result, working, seconds } = await execute("placeholder", { publicTasks: SAMPLE_TASKS }, settings);
+  assert.equal(status, 0, printed);
+  assert.match(printed, /20 tasks; the test file is the public placeholder: budget 30s/);
+  assert.match(printed, /!!! NO TENSORFLOW, FALLING BACK TO WASM .*: no /);
+  assert.match(printed, /^\[ +\d+\.\d s\] train +step \d+\/\d+ .*left/m); // streamed, not only at the end
+  await assertValid(join(working, "submission.json"));
+  assert.ok(Number(result.steps) > 0 && Number(result.votes) > 22, printed);
+  assert.ok(seconds > 24 && seconds < 60, `${seconds} s`);
+  // the time that the notebook spent before the run counts
+  const first = Number(/^\[ +([\d.]+) s\]/m.exec(printed)![1]);
+  const spent = Number(/wasm, workers auto, (\d+) s left/.exec(printed)![1]);
+  assert.ok(first >= 30 - spent - 0.5, `the run's clock began at ${first} s, ${30 - spent} s were spent`);
+  assert.match(shown, /<tr><td>01134b03<\/td><td>0<\/td><td>\d+ of \d+<\/td>/);
+});
+
+test("the rerun: the long budget, and the TensorFlow of the notebook's Python", { skip: skip || withoutTensorFlow }, async () => {
+  const settings = {
+    KAGGLE_IS_COMPETITION_RERUN: "1",
+    PYTHONPATH: dirname(tensorFlowLibrary()!),
+    TRM_BUDGET: "2m",
+    TRM_PLACEHOLDER_BUDGET: "1s",
+    TRM_OPTIONS: `${DEMO} --steps 5`,
+  };
+  const page = "<!doctype html><title>report</title>";
+  const attach = (bundle: string): void => {
+    // stands in for the page of a run
+    const program = readFileSync(join(bundle, "trm.mjs"), "utf8");
+    const write = `process.on("exit",()=>{const i=process.argv.indexOf("--run-dir");if(i>0)require("node:fs").writeFileSync(process.argv[i+1]+"/report.html",${JSON.stringify(page)})});`;
+    writeFileSync(join(bundle, "trm.mjs"), program.replace(/^(.*?const __dirname=[^;]*;)/s, `$1${write}`));
+    writeFileSync(join(bundle, "manifest.json"), JSON.stringify({ files: {} }));
+  };
+  const { status, printed, shown, result, working } = await execute("rerun", { publicTasks: SAMPLE_TASKS, attach }, settings);
+  assert.equal(status, 0, printed);
+  assert.match(printed, /Kaggle says that this is the rerun: budget 2m/);
+  assert.match(printed, /!!! NO GPU IS USED, TENSORFLOW COMPUTES ON THE PROCESSOR/);
+  assert.match(result.engine!, /^TensorFlow 2\./);
+  assert.deepEqual([result.steps, result.fallbackInputs], ["5", "0"]);
+  await assertValid(join(working, "submission.json"));
+  assert.match(shown, /<iframe srcdoc="&lt;!doctype html&gt;&lt;title&gt;report/);
+  assert.equal(readFileSync(join(working, "report.html"), "utf8"), page);
+});
+
+/** A program that claims four GPUs, fails on more than `most` of them as if their memory were full, and else runs the real one on wasm. */
+function standInForGpus(bundle: string, most: number): void {
+  copyFileSync(join(bundle, "trm.mjs"), join(bundle, "real.mjs"));
+  writeFileSync(
+    join(bundle, "trm.mjs"),
+    `import { spawnSync } from "node:child_process";
+const args = process.argv.slice(2);
+const at = (name) => args[args.lastIndexOf(name) + 1];
+const engines = { wasm: { works: true, description: "wasm" }, tensorflow: { works: true, usesGpu: true, description: "TensorFlow" } };
+if (args[0] === "doctor") {
+  console.log(JSON.stringify({ engines, gpus: { count: 4, names: ["L4", "L4", "L4", "L4"] }, checkpoint: { ok: true, text: "fine" } }));
+} else {
+  if (args[0] === "run" && Number(at("--workers")) > ${most}) { console.error("CUDA_ERROR_OUT_OF_MEMORY"); process.exit(70); }
+  const real = args.map((arg) => (arg === "tensorflow" ? "wasm" : arg));
+  process.exit(spawnSync(process.execPath, [new URL("real.mjs", import.meta.url).pathname, ...real], { stdio: "inherit" }).status);
+}
+`,
+  );
+}
+
+test("hidden tasks are known by their ids; a run that fails on four GPUs is tried on two", { skip }, async () => {
+  const settings = { TRM_OPTIONS: `${DEMO} --steps 4`, TRM_BUDGET: "60s", TRM_PLACEHOLDER_BUDGET: "1s" };
+  const attach = (bundle: string): void => {
+    standInForGpus(bundle, 2);
+    // an upload in which the checkpoint is in a folder
+    mkdirSync(join(bundle, "checkpoint"));
+    for (const file of ["config.json", "model.safetensors"]) renameSync(join(bundle, file), join(bundle, "checkpoint", file));
+  };
+  const { status, printed, result, working } = await execute("fewer", { publicTasks: OTHER_TASKS, attach }, settings);
+  assert.equal(status, 0, printed);
+  assert.match(printed, /none of the test tasks is in a public file: budget 60s/);
+  assert.match(printed, /CUDA_ERROR_OUT_OF_MEMORY/);
+  assert.match(printed, /!!! ATTEMPT 1 ENDED WITH STATUS 70/);
+  assert.match(printed, /!!! ATTEMPT 1 \(tensorflow, workers 4\) FAILED; FALLING BACK TO THE NEXT WAY/);
+  assert.match(printed, /attempt 2: tensorflow, workers 2, /);
+  assert.doesNotMatch(printed, /attempt 3/);
+  assert.deepEqual([result.workers, result.steps], ["2", "4"]);
+  await assertValid(join(working, "submission.json"));
+});
+
+test("a run that dies after it had answers: they are merged with those of the next way", { skip }, async () => {
+  const settings = { KAGGLE_IS_COMPETITION_RERUN: "1", TRM_OPTIONS: `${DEMO} --steps 4`, TRM_BUDGET: "90s" };
+  const attach = (bundle: string): void => {
+    standInForGpus(bundle, 4);
+    // the first run, on four workers, does its work and then ends as one that was killed
+    const program = readFileSync(join(bundle, "trm.mjs"), "utf8");
+    const killed =
+      '{ stdio: ["ignore", at("--workers") === "4" ? "ignore" : "inherit", "inherit"] }).status || (at("--workers") === "4" ? 137 : 0)';
+    writeFileSync(join(bundle, "trm.mjs"), program.replace('{ stdio: "inherit" }).status', killed));
+    // a checkpoint that is attached by itself, as a model
+    const model = join(bundle, "..", "..", "..", "models", "somebody", "trm", "1");
+    mkdirSync(model, { recursive: true });
+    for (const file of ["config.json", "model.safetensors"]) renameSync(join(bundle, file), join(model, file));
+  };
+  const { status, printed, working } = await execute("merged", { publicTasks: SAMPLE_TASKS, attach }, settings);
+  assert.equal(status, 0, printed);
+  assert.match(printed, /!!! ATTEMPT 1 ENDED WITH STATUS 137/);
+  assert.match(printed, /attempt 2: tensorflow, workers 2, /);
+  await assertValid(join(working, "submission.json"));
+  // of each test input both runs' votes are in the submission: an answer that both found is attempt 1
+  const read = (file: string): Votes => JSON.parse(readFileSync(join(working, file), "utf8")).tasks;
+  const submission = JSON.parse(readFileSync(join(working, "submission.json"), "utf8")) as Record<string, { attempt_1: number[][] }[]>;
+  const [first, second] = [read("run-1/candidates.json"), read("run-2/candidates.json")];
+  for (const [id, inputs] of Object.entries(first)) {
+    for (const [i, answers] of inputs.entries()) {
+      const sums = new Map<string, number>();
+      for (const { grid, votes } of [...answers, ...second[id]![i]!])
+        sums.set(JSON.stringify(grid), (sums.get(JSON.stringify(grid)) ?? 0) + votes);
+      assert.equal(sums.get(JSON.stringify(submission[id]![i]!.attempt_1)), Math.max(...sums.values()), `${id}, test ${i}`);
+    }
+  }
+});
+
+test("a run that says nothing is ended, and the next way tried", { skip }, async () => {
+  const settings = { KAGGLE_IS_COMPETITION_RERUN: "1", TRM_OPTIONS: `${DEMO} --steps 3`, TRM_BUDGET: "90s", TRM_SILENT_SECONDS: "6" };
+  const attach = (bundle: string): void => {
+    standInForGpus(bundle, 2);
+    const program = readFileSync(join(bundle, "trm.mjs"), "utf8");
+    writeFileSync(join(bundle, "trm.mjs"), program.replace("process.exit(70)", "await new Promise((wait) => setTimeout(wait, 1e6))"));
+  };
+  const { status, printed, result } = await execute("hangs", { publicTasks: SAMPLE_TASKS, attach }, settings);
+  assert.equal(status, 0, printed);
+  assert.match(printed, /!!! THE RUN IS LATE OR HANGS \(last line 6 s ago\): ENDING IT/);
+  assert.match(printed, /attempt 2: tensorflow, workers 2, /);
+  assert.equal(result.steps, "3");
+});
+
+type Votes = Record<string, { grid: number[][]; votes: number }[][]>;
+
+test("a damaged bundle ends a rehearsal with an error; in the rerun fallback answers stand and the notebook ends well", {
+  skip,
+}, async () => {
+  const attach = (bundle: string): void => {
+    const node = readFileSync(join(bundle, "node"));
+    writeFileSync(join(bundle, "node"), node.subarray(0, 1_000_000));
+  };
+  const rehearsal = await execute("damaged", { publicTasks: SAMPLE_TASKS, attach }, {});
+  assert.equal(rehearsal.status, 1);
+  assert.match(rehearsal.printed, /!!! copy_bundle FAILED:[\s\S]*the bundle does not run/);
+  const rerun = await execute("damaged-rerun", { publicTasks: SAMPLE_TASKS, attach }, { KAGGLE_IS_COMPETITION_RERUN: "1" });
+  assert.equal(rerun.status, 0, rerun.printed);
+  assert.match(rerun.printed, /!!! copy_bundle FAILED/);
+  for (const { working } of [rehearsal, rerun]) await assertValid(join(working, "submission.json"));
+  assert.ok(!existsSync(join(rerun.working, "run-1")));
+});
+
+test("a changed weight is noticed by doctor: an error in a rehearsal, told in the rerun, which goes on", { skip }, async () => {
+  const attach = (bundle: string): void => {
+    const weights = readFileSync(join(bundle, "model.safetensors"));
+    weights[weights.length - 5]! ^= 1;
+    writeFileSync(join(bundle, "model.safetensors"), weights);
+  };
+  const settings = { TRM_OPTIONS: `${DEMO} --engine wasm --steps 2`, TRM_BUDGET: "60s" };
+  const rehearsal = await execute("changed", { publicTasks: SAMPLE_TASKS, attach }, settings);
+  assert.equal(rehearsal.status, 1);
+  assert.match(rehearsal.printed, /the bundle is damaged: .*model\.safetensors has changed since it was packed/);
+  const rerun = await execute("changed-rerun", { publicTasks: SAMPLE_TASKS, attach }, { ...settings, KAGGLE_IS_COMPETITION_RERUN: "1" });
+  assert.equal(rerun.status, 0, rerun.printed);
+  assert.match(rerun.printed, /the bundle is damaged/);
+  assert.equal(rerun.result.steps, "2");
+});
