@@ -1,54 +1,7 @@
-/** Every setting of an adaptation, declared once: type, default, bounds, meaning, source. Flags, help, checks and the README table derive from it. */
+/** Every setting of an adaptation. Flags, help, checks and the README table derive from it. */
+import { bool, choice, int, num, problemOf, type Setting, type Values } from "./settings.ts";
 
-/** What one setting may be. */
-export type Setting =
-  | {
-      readonly kind: "int" | "num";
-      readonly default: number;
-      readonly min: number;
-      readonly max: number;
-      readonly about: string;
-      readonly unit?: string;
-      readonly source: string;
-    }
-  | {
-      readonly kind: "choice";
-      readonly default: string;
-      readonly choices: readonly string[];
-      readonly about: string;
-      readonly source: string;
-    }
-  | { readonly kind: "bool"; readonly default: boolean; readonly about: string; readonly source: string };
-
-interface NumberOptions {
-  readonly about: string;
-  readonly source: string;
-  readonly min?: number;
-  readonly max?: number;
-  readonly unit?: string;
-}
-
-const int = (value: number, options: NumberOptions) => ({
-  kind: "int" as const,
-  default: value,
-  min: 0,
-  max: Number.MAX_SAFE_INTEGER,
-  ...options,
-});
-const num = (value: number, options: NumberOptions) => ({
-  kind: "num" as const,
-  default: value,
-  min: 0,
-  max: Number.MAX_VALUE,
-  ...options,
-});
-const choice = <const C extends readonly string[]>(value: C[number], choices: C, options: { about: string; source: string }) => ({
-  kind: "choice" as const,
-  default: value as C[number],
-  choices,
-  ...options,
-});
-const bool = (value: boolean, options: { about: string; source: string }) => ({ kind: "bool" as const, default: value, ...options });
+export { flagName, type Setting } from "./settings.ts";
 
 const TTA = "TTA 2.4";
 const TRM = "TRM config/cfg_pretrain.yaml";
@@ -100,34 +53,11 @@ export const RECIPE = {
   haltExploration: num(0.1, { max: 1, about: "chance that a row must run on though it would halt", source: TRM }),
 } satisfies Record<string, Setting>;
 
-type ValueOf<S> = S extends { kind: "choice"; choices: readonly (infer C)[] } ? C : S extends { kind: "bool" } ? boolean : number;
-
 /** Resolved values of all settings. */
-export type Recipe = { readonly [Name in keyof typeof RECIPE]: ValueOf<(typeof RECIPE)[Name]> };
+export type Recipe = Values<typeof RECIPE>;
 export type SettingName = keyof Recipe;
-
-/** `lrTrunk` -> `lr-trunk`. */
-export function flagName(setting: string): string {
-  return setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
 
 /** What is wrong with a value for a setting; undefined where nothing is. */
 export function settingProblem(name: SettingName, value: unknown): string | undefined {
-  const setting: Setting = RECIPE[name];
-  const flag = `--${flagName(name)}`;
-  if (setting.kind === "choice")
-    return setting.choices.includes(String(value)) ? undefined : `${flag} is ${String(value)}; expected ${setting.choices.join(", ")}`;
-  if (setting.kind === "bool") return typeof value === "boolean" ? undefined : `${flag} is ${String(value)}; expected true or false`;
-  const whole = setting.kind === "int";
-  if (
-    typeof value !== "number" ||
-    !Number.isFinite(value) ||
-    (whole && !Number.isInteger(value)) ||
-    value < setting.min ||
-    value > setting.max
-  ) {
-    const upTo = setting.max >= Number.MAX_SAFE_INTEGER ? ` from ${setting.min} up` : ` in ${setting.min}..${setting.max}`;
-    return `${flag} is ${String(value)}; expected ${whole ? "a whole number" : "a number"}${upTo}${setting.unit ? ` (${setting.unit})` : ""}`;
-  }
-  return undefined;
+  return problemOf(name, RECIPE[name], value);
 }

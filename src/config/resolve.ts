@@ -1,18 +1,35 @@
-/** Puts a recipe together: defaults < preset < config file < flags, and remembers where each value is from. */
+/** Puts settings together: defaults < preset < config file < flags, and remembers where each value is from. */
 import * as z from "zod";
 import { InputError, messageOf, UserError } from "../errors.ts";
 import { PRESETS } from "./presets.ts";
-import { flagName, RECIPE, type Recipe, type SettingName, settingProblem } from "./recipe.ts";
+import { RECIPE, type Recipe, type SettingName } from "./recipe.ts";
+import { flagName, problemOf, type SettingsTable, type Values } from "./settings.ts";
 
 /** Where a value is from. */
-export type Origin = "default" | "preset" | "config file" | "flag";
+export type Origin = "default" | "training state" | "preset" | "recipe" | "config file" | "flag";
+
+/** Text of a JSON file with settings by name. */
+export interface ConfigText {
+  readonly text: string;
+  readonly where: string;
+}
+
+/** Some settings, and where they are from. */
+export interface Layer {
+  readonly origin: Origin;
+  /** undefined where not given */
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
+export interface Resolved<Table extends SettingsTable> {
+  readonly values: Values<Table>;
+  readonly origins: Readonly<Record<keyof Table, Origin>>;
+}
 
 export interface ResolvedRecipe {
   readonly recipe: Recipe;
   readonly origins: Readonly<Record<SettingName, Origin>>;
 }
-
-const NAMES = Object.keys(RECIPE) as SettingName[];
 
 /**
  * @param preset     name of a preset, if any
@@ -22,31 +39,47 @@ const NAMES = Object.keys(RECIPE) as SettingName[];
  */
 export function resolveRecipe(
   preset: string | undefined,
-  configText: { text: string; where: string } | undefined,
+  configText: ConfigText | undefined,
   flags: Partial<Record<SettingName, unknown>>,
 ): ResolvedRecipe {
-  const values = new Map<SettingName, unknown>(NAMES.map((name) => [name, RECIPE[name].default]));
-  const origins = Object.fromEntries(NAMES.map((name) => [name, "default"])) as Record<SettingName, Origin>;
-  const lay = (settings: Partial<Record<SettingName, unknown>>, origin: Origin): void => {
-    for (const name of NAMES) {
-      if (settings[name] === undefined) continue;
-      values.set(name, settings[name]);
-      origins[name] = origin;
-    }
-  };
-  if (preset !== undefined) {
-    const known = Object.hasOwn(PRESETS, preset) ? PRESETS[preset] : undefined;
-    if (!known) throw new UserError(`--preset ${preset}: no such preset; ${nearest(preset, Object.keys(PRESETS))}`);
-    lay(known.recipe, "preset");
-  }
-  if (configText) lay(parseConfig(configText.text, configText.where), "config file");
-  lay(flags, "flag");
-  const problems = NAMES.flatMap((name) => settingProblem(name, values.get(name)) ?? []);
-  if (problems.length > 0) throw new InputError("settings", problems);
-  return { recipe: Object.fromEntries(values) as unknown as Recipe, origins };
+  const layers: Layer[] = [];
+  if (preset !== undefined) layers.push({ origin: "preset", settings: named("--preset", preset, PRESETS).recipe });
+  if (configText) layers.push({ origin: "config file", settings: parseConfig(RECIPE, configText) });
+  layers.push({ origin: "flag", settings: flags });
+  const { values, origins } = resolveSettings(RECIPE, layers);
+  return { recipe: values, origins };
 }
 
-function parseConfig(text: string, where: string): Partial<Record<SettingName, unknown>> {
+/** What stands under a name. @throws UserError with the nearest name where there is nothing */
+export function named<T>(option: string, name: string, known: Readonly<Record<string, T>>): T {
+  if (!Object.hasOwn(known, name)) {
+    throw new UserError(`${option} ${name}: no such ${option.replace("--", "")}; ${nearest(name, Object.keys(known))}`);
+  }
+  return known[name]!;
+}
+
+/**
+ * @param layers later ones go before earlier ones, all before the defaults
+ * @throws InputError listing every wrong value
+ */
+export function resolveSettings<Table extends SettingsTable>(table: Table, layers: readonly Layer[]): Resolved<Table> {
+  const names = Object.keys(table);
+  const values = new Map<string, unknown>(names.map((name) => [name, table[name]!.default]));
+  const origins = Object.fromEntries(names.map((name) => [name, "default"])) as Record<keyof Table, Origin>;
+  for (const { origin, settings } of layers) {
+    for (const name of names) {
+      if (settings[name] === undefined) continue;
+      values.set(name, settings[name]);
+      origins[name as keyof Table] = origin;
+    }
+  }
+  const problems = names.flatMap((name) => problemOf(name, table[name]!, values.get(name)) ?? []);
+  if (problems.length > 0) throw new InputError("settings", problems);
+  return { values: Object.fromEntries(values) as unknown as Values<Table>, origins };
+}
+
+/** The settings in a config file. @throws UserError or InputError where it holds anything else */
+export function parseConfig(table: SettingsTable, { text, where }: ConfigText): Record<string, unknown> {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -56,15 +89,18 @@ function parseConfig(text: string, where: string): Partial<Record<SettingName, u
   const parsed = z.record(z.string(), z.unknown()).safeParse(value);
   if (!parsed.success || Array.isArray(value))
     throw new UserError(`${where}: expected a JSON object of settings such as {"batchSize": 128}`);
-  const unknown = Object.keys(parsed.data).filter((name) => !Object.hasOwn(RECIPE, name));
+  const names = Object.keys(table);
+  const unknown = Object.keys(parsed.data).filter((name) => !Object.hasOwn(table, name));
   if (unknown.length > 0)
     throw new InputError(
       where,
-      unknown.map((name) => `no setting ${JSON.stringify(name)}; ${nearest(name, NAMES)}`),
+      unknown.map((name) => `no setting ${JSON.stringify(name)}; ${nearest(name, names)}`),
     );
-  const problems = NAMES.flatMap((name) => (parsed.data[name] === undefined ? [] : (settingProblem(name, parsed.data[name]) ?? [])));
+  const problems = names.flatMap((name) =>
+    parsed.data[name] === undefined ? [] : (problemOf(name, table[name]!, parsed.data[name]) ?? []),
+  );
   if (problems.length > 0) throw new InputError(where, problems);
-  return parsed.data as Partial<Record<SettingName, unknown>>;
+  return parsed.data;
 }
 
 /** "did you mean ...?", or the whole list where nothing is near. */
@@ -85,9 +121,8 @@ function editDistance(a: string, b: string): number {
 }
 
 /** The table of settings in the README. */
-export function settingsTable(): string {
-  const lines = NAMES.map((name) => {
-    const setting = RECIPE[name];
+export function settingsTable(table: SettingsTable = RECIPE): string {
+  const lines = Object.entries(table).map(([name, setting]) => {
     const unit = "unit" in setting && setting.unit ? ` (${setting.unit})` : "";
     const choices = setting.kind === "choice" ? `: ${setting.choices.join(", ")}` : "";
     return `| \`--${flagName(name)}\` | ${String(setting.default)} | ${setting.about}${unit}${choices} | ${setting.source} |`;
