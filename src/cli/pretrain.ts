@@ -1,6 +1,6 @@
 /** `pretrain`: trains a trunk and puzzle rows from scratch or from a checkpoint, and writes a checkpoint. */
 import type { Argv, CommandModule } from "yargs";
-import { type PretrainOptions, pretrain } from "../adapt/pretrain.ts";
+import { type PretrainOptions, pretrain } from "../pretrain/pretrain.ts";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import { parseDuration } from "../budget/duration.ts";
 import { UserError } from "../errors.ts";

@@ -13,7 +13,7 @@ const SHELL = [
   /-file\.ts$/,
   /\/write\.ts$/,
   /^src\/adapt\/run\.ts$/,
-  /^src\/adapt\/pretrain\.ts$/, // the shell of `pretrain`, as adapt/run.ts is of `run`
+  /^src\/pretrain\/pretrain\.ts$/, // the shell of `pretrain`, as adapt/run.ts is of `run`
   /^src\/budget\/clock\.ts$/, // the one real clock
 ];
 const SHELL_MODULES = /^node:(fs|net|child_process|os|worker_threads|http|https|dgram|tls)(\/|$)/;
@@ -21,9 +21,9 @@ const SHELL_MODULES = /^node:(fs|net|child_process|os|worker_threads|http|https|
 /** Folders by height: a file imports from its own line and from those below. */
 const LAYERS = [
   ["cli"],
-  ["adapt", "bench", "bundle"],
+  ["adapt", "pretrain", "bench", "bundle"],
   ["train", "parallel"],
-  ["data", "generate", "predict", "submission", "score", "vote", "trace", "backend", "checkpoint", "budget", "config"],
+  ["data", "generate", "predict", "submission", "score", "vote", "trace", "backend", "checkpoint", "budget", "config", "metrics"],
   ["loss", "model", "optim"],
   ["encode"],
   ["augment"],

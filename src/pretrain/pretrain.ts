@@ -14,7 +14,7 @@ import { WorkerPool } from "../parallel/coordinator.ts";
 import type { Job, TrainingData } from "../parallel/job.ts";
 import type { CompileMode, Precision } from "../trace/compilation.ts";
 import type { Progress } from "../train/loop.ts";
-import { readTrainingTasks, type TaskFiles } from "./pretraining-tasks.ts";
+import { readTrainingTasks, type TaskFiles } from "./tasks.ts";
 
 export interface PretrainOptions extends TaskFiles {
   readonly out: string;
