@@ -63,7 +63,7 @@ async function addFile(zip: Zip, folder: string, { name, executable }: ZipEntry,
   zip.add(file);
   let compressed = 0;
   const deflate = createDeflateRaw({ level: 6 });
-  const source = createReadStream(path, { highWaterMark: 2 ** 20 });
+  const source = createReadStream(path);
   source.on("data", (chunk) => {
     file.crc = crc32(chunk as Buffer, file.crc);
     file.size += (chunk as Buffer).length;

