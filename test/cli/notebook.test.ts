@@ -189,11 +189,15 @@ test("a run that dies after it had answers: they are merged with those of the ne
   const settings = { KAGGLE_IS_COMPETITION_RERUN: "1", TRM_OPTIONS: `${DEMO} --steps 4`, TRM_BUDGET: "90s" };
   const attach = (bundle: string): void => {
     standInForGpus(bundle, 4);
-    // the first run, on four workers, does its work and then ends as one that was killed
+    // the first run, on four workers, does its work, ends as one that was killed, and cannot be taken up again
     const program = readFileSync(join(bundle, "trm.mjs"), "utf8");
     const killed =
       '{ stdio: ["ignore", at("--workers") === "4" ? "ignore" : "inherit", "inherit"] }).status || (at("--workers") === "4" ? 137 : 0)';
-    writeFileSync(join(bundle, "trm.mjs"), program.replace('{ stdio: "inherit" }).status', killed));
+    const stays = 'if (args.includes("--resume")) process.exit(1);\nif (args[0] === "doctor")';
+    writeFileSync(
+      join(bundle, "trm.mjs"),
+      program.replace('{ stdio: "inherit" }).status', killed).replace('if (args[0] === "doctor")', stays),
+    );
     // a checkpoint that is attached by itself, as a model
     const model = join(bundle, "..", "..", "..", "models", "somebody", "trm", "1");
     mkdirSync(model, { recursive: true });
