@@ -1,125 +1,217 @@
-/** `pretrain`: trains a trunk and puzzle rows from scratch or from a checkpoint, and writes a checkpoint. */
+/** `pretrain`: trains a trunk and puzzle rows from scratch, from a checkpoint or from a training state, and writes a checkpoint. */
+import { accessSync, constants, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Argv, CommandModule } from "yargs";
-import { type PretrainOptions, pretrain } from "../pretrain/pretrain.ts";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import { parseDuration } from "../budget/duration.ts";
-import { UserError } from "../errors.ts";
+import { loadTrainingRecord } from "../checkpoint/training-state.ts";
+import { settingFlags, withConfigFlag, withSettingFlags } from "../config/flags.ts";
+import { PRETRAINING, PRETRAINING_RECIPES, type Pretraining } from "../config/pretraining.ts";
+import { type Layer, named, parseConfig, type Resolved, resolveSettings } from "../config/resolve.ts";
+import { messageOf, UserError } from "../errors.ts";
 import type { LogLevel } from "../events.ts";
+import { writeFileAtomically } from "../files/atomic.ts";
+import { pretrain } from "../pretrain/pretrain.ts";
+import type { PretrainRequest } from "../pretrain/request.ts";
+import { loadSavedRun, type SavedRun, stateFolder } from "../pretrain/saved-run.ts";
+import type { TaskFiles } from "../pretrain/tasks.ts";
+import type { CompileMode, Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
 
-interface PretrainArgs extends Omit<PretrainOptions, "budgetSeconds" | "kinds" | "seed" | "level" | "command"> {
+interface PretrainArgs {
+  out: string;
+  from: string | undefined;
+  resume: string | undefined;
+  state: string | undefined;
+  runDir: string | undefined;
+  recipe: string | undefined;
+  config: string | undefined;
+  tasks: string[] | undefined;
+  solutions: string[] | undefined;
+  evaluation: string[] | undefined;
+  heldOut: string[] | undefined;
+  dropOverlap: boolean | undefined;
+  steps: number | undefined;
   budget: string | undefined;
-  kinds: string | undefined;
+  saveEvery: string;
+  workers: string;
+  threads: number | undefined;
   engine: EngineChoice;
+  tfLib: string | undefined;
+  compile: CompileMode;
+  precision: Precision;
   seed?: string;
   json?: boolean;
   logLevel?: LogLevel;
 }
 
+const GROUP = "Settings of the pre-training:";
+const files = (describe: string) => ({ type: "string" as const, array: true, describe });
+
 export const pretrainCommand: CommandModule<object, PretrainArgs> = {
   command: "pretrain",
   describe: "Train a trunk and puzzle embeddings, and write a checkpoint",
-  builder: (y) =>
-    withCompilationFlags(y)
-      .option("out", { type: "string", demandOption: true, describe: "folder of the checkpoint" })
+  builder: (y) => {
+    const recipes = Object.entries(PRETRAINING_RECIPES).map(([name, { about }]) => `${name} (${about})`);
+    y.option("out", { type: "string", demandOption: true, describe: "folder of the checkpoint" })
       .option("from", { type: "string", describe: "checkpoint to go on from (its shape is kept but for the cycles)" })
-      .option("state", { type: "string", describe: "folder for the state to resume from, written beside the checkpoint" })
+      .option("run-dir", {
+        type: "string",
+        describe: "folder for log, settings, curves (metrics.jsonl, tensorboard/) and the training state",
+      })
+      .option("state", {
+        type: "string",
+        describe: "folder for the state to resume from, written beside the checkpoint [default: state in --run-dir]",
+      })
       .option("resume", {
         type: "string",
-        describe: "go on from such a folder: optimizer and puzzle rows too; cycles and rates may change",
+        describe: "go on from such a folder, or a run folder: settings, files and seed are those of the state unless given",
       })
-      .option("tasks", {
-        type: "string",
-        array: true,
-        default: [] as string[],
-        describe: "challenges files (or folders of task files) whose demonstrations are trained on; generated tasks alone unless given",
-      })
-      .option("solutions", {
-        type: "string",
-        array: true,
-        default: [] as string[],
-        describe: "solutions files: the tests of their tasks are trained on too; each is given to the tasks file with its ids",
-      })
-      .option("held-out", {
-        type: "string",
-        array: true,
-        default: [] as string[],
-        describe:
-          "challenges files that nothing may be learned from: tasks that overlap with them (id, or a pair up to symmetry and colours) are refused",
-      })
-      .option("drop-overlap", { type: "boolean", default: false, describe: "leave such tasks out instead" })
-      .option("variants", { type: "number", default: 1000, describe: "augmented variants of each task besides the original" })
-      .option("translate", { type: "boolean", describe: "shift pairs on the canvas [default: true with --tasks]" })
-      .option("generated-share", {
-        type: "number",
-        default: 0,
-        describe: "share of generated tasks beside those of --tasks; with --row-visits a share of the rows",
-      })
-      .option("kinds", {
-        type: "string",
-        describe: "generated kinds, comma-separated; all that are not held out unless given (see `generate --list`)",
-      })
-      .option("rules-per-kind", { type: "number", default: 24, describe: "different generated tasks of each kind" })
-      .option("row-visits", {
-        type: "number",
-        default: 0,
-        describe: "give a row to a new task after this many examples, so that the trunk learns to work with young rows; 0 = never",
-      })
-      .option("row-slots", { type: "number", default: 320, describe: "rows in use at a time with --row-visits" })
-      .option("canvas", { type: "number", default: 8, describe: "canvas side in cells" })
-      .option("full-canvas", { type: "number", default: 30, describe: "canvas side that fixes the row stride of positions" })
-      .option("hidden-size", { type: "number", default: 96, describe: "width of the trunk" })
-      .option("num-heads", { type: "number", default: 4, describe: "attention heads" })
-      .option("l-layers", { type: "number", default: 2, describe: "blocks" })
-      .option("h-cycles", { type: "number", default: 1, describe: "answer updates per ACT step" })
-      .option("l-cycles", { type: "number", default: 2, describe: "latent updates per answer update" })
-      .option("halt-max-steps", { type: "number", default: 4, describe: "ACT steps a sample runs at most" })
-      .option("prefix-length", { type: "number", default: 1, describe: "positions that hold the puzzle embedding" })
-      .option("rope-axes", {
-        choices: [1, 2] as const,
-        default: 2 as const,
-        describe: "rotary positions: 1 counts through the canvas (official), 2 by row and column",
-      })
-      .option("rope-theta", { type: "number", default: 100, describe: "slowest rotary frequency is about 1 over this (official: 10000)" })
-      .option("batch-size", { type: "number", default: 64, describe: "examples a step" })
-      .option("lr-trunk", { type: "number", default: 5e-4, describe: "peak learning rate of the trunk" })
-      .option("lr-puzzle", { type: "number", default: 1e-2, describe: "peak learning rate of the puzzle rows" })
-      .option("lr-min-ratio", { type: "number", default: 0.1, describe: "rates end at this share of their peak" })
-      .option("warmup-steps", { type: "number", default: 200, describe: "steps of linear warm-up" })
-      .option("ema-decay", { type: "number", default: 0.999, describe: "decay of the averaged trunk" })
-      .option("weight-decay", { type: "number", default: 0.1, describe: "of the trunk" })
-      .option("puzzle-weight-decay", { type: "number", default: 0.1, describe: "of the puzzle rows" })
+      .option("recipe", { type: "string", describe: `named settings, and the tasks they are for: ${recipes.join("; ")}` })
+      .option("tasks", files("challenges files (or folders of task files) to train on; generated tasks alone unless given"))
+      .option(
+        "solutions",
+        files("solutions files: tests of --tasks are trained on, those of --evaluation scored; each goes to the file with its ids"),
+      )
+      .option(
+        "evaluation",
+        files("challenges files whose demonstrations are trained on and whose tests are predicted every --evaluate-every steps"),
+      )
+      .option(
+        "held-out",
+        files("challenges files that nothing may be learned from: tasks like them (id, or a pair up to symmetry and colours) are refused"),
+      )
+      .option("drop-overlap", { type: "boolean", describe: "leave such tasks out instead" })
       .option("steps", {
         type: "number",
         describe: "optimizer steps of the whole course, those before --resume included; the rates follow it",
       })
       .option("budget", {
         type: "string",
-        describe: "wall clock of this process, such as 1h30m; with --steps too it may end before the course does",
+        describe: "wall clock of this process, such as 1h30m; it may end before the course does",
       })
-      .option("workers", { type: "number", default: 1, describe: "processes that share each batch" })
+      .option("workers", {
+        type: "string",
+        default: "auto",
+        describe: "processes that share each batch: a number, or auto (one a GPU, else one)",
+      })
       .option("threads", { type: "number", describe: "TensorFlow's threads in each" })
       .option("engine", { choices: ENGINES, default: "auto" as const, describe: "engine" })
       .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library" })
-      .option("save-every", { type: "string", default: "5m", describe: "write the checkpoint this often" })
-      .check(({ steps, budget, resume, from, generatedShare }) => {
-        if (steps === undefined && budget === undefined && resume === undefined) throw new UserError("give --steps or --budget, or both");
-        if (resume !== undefined && from !== undefined) throw new UserError("give --resume or --from, not both");
-        const share = Number(generatedShare);
-        if (!(share >= 0 && share <= 1)) throw new UserError(`--generated-share is ${share}; expected 0 to 1`);
-        return true;
-      }) as unknown as Argv<PretrainArgs>,
+      .option("save-every", { type: "string", default: "5m", describe: "write checkpoint and state this often" });
+    withCompilationFlags(y);
+    withSettingFlags(y, PRETRAINING, GROUP);
+    withConfigFlag(y, GROUP, "the recipe");
+    return y as unknown as Argv<PretrainArgs>;
+  },
   handler: async (args) => {
-    const { budget, kinds, seed, logLevel, json, ...rest } = args;
-    const result = await pretrain({
-      ...rest,
-      saveEvery: rest.saveEvery,
-      kinds: kinds === undefined || kinds === "all" ? undefined : kinds.split(",").map((kind) => kind.trim()),
-      budgetSeconds: budget === undefined ? undefined : parseDuration(budget, "--budget"),
-      seed: seed ?? "0",
-      level: logLevel ?? "info",
-      command: `trm ${process.argv.slice(2).join(" ")}`,
-    });
-    console.log(json ? JSON.stringify(result) : `${result.checkpoint}: ${result.steps} steps, loss ${result.lmLoss.toFixed(4)}`);
+    const { saved, ...request } = requestOf(args);
+    const result = await pretrain(request, saved);
+    console.log(args.json ? JSON.stringify(result) : `${result.checkpoint}: ${result.steps} steps, loss ${result.lmLoss.toFixed(4)}`);
   },
 };
+
+/** The request that arguments make, with what the training state says of its run; writes the settings into the run folder. */
+function requestOf(args: PretrainArgs): PretrainRequest & { saved: SavedRun | undefined } {
+  if (args.resume !== undefined && args.from !== undefined) throw new UserError("give --resume or --from, not both");
+  const resume = args.resume === undefined ? undefined : stateFolder(args.resume);
+  const saved = resume === undefined ? undefined : loadSavedRun(resume);
+  const recipe = args.recipe ?? (saved?.recipe || undefined);
+  const { values, origins } = settingsOf(args, saved);
+  if (args.steps === undefined && args.budget === undefined && values.epochs === 0 && saved?.maxSteps === undefined) {
+    throw new UserError("give --steps, --epochs or --budget");
+  }
+  const runDir = args.runDir;
+  const request: PretrainRequest = {
+    out: args.out,
+    from: args.from,
+    resume,
+    state: args.state ?? (runDir === undefined ? undefined : join(runDir, "state")),
+    runDir,
+    recipe,
+    settings: values,
+    files: filesOf(args, saved),
+    given: new Set(
+      (Object.keys(origins) as (keyof Pretraining)[]).filter((name) => !["default", "training state"].includes(origins[name])),
+    ),
+    steps: positive("--steps", args.steps),
+    budgetSeconds: args.budget === undefined ? undefined : parseDuration(args.budget, "--budget"),
+    saveSeconds: parseDuration(args.saveEvery, "--save-every"),
+    workers: args.workers === "auto" ? undefined : positive("--workers", Number(args.workers)),
+    threads: positive("--threads", args.threads),
+    engine: args.engine,
+    tfLib: args.tfLib,
+    compile: args.compile,
+    precision: args.precision,
+    seed: saved?.seed ?? args.seed ?? "0", // another seed would give the rows other tasks
+    level: args.logLevel ?? "info",
+    command: `trm ${process.argv.slice(2).join(" ")}`,
+  };
+  writableFolder("--out", request.out);
+  if (request.state !== undefined) {
+    writableFolder("--state", request.state);
+    const there = loadTrainingRecord(request.state);
+    if (there && resume === undefined) {
+      const what = `${request.state}: holds a training state already, of step ${there.step}`;
+      throw new UserError(`${what}; go on with it by --resume, or pass another --state or --run-dir`);
+    }
+  }
+  if (runDir !== undefined) {
+    writableFolder("--run-dir", runDir);
+    const settings = Object.entries(values).map(([name, value]) => [name, { value, origin: origins[name as keyof Pretraining] }]);
+    const { files, seed, command } = request;
+    writeFileAtomically(
+      join(runDir, "config.json"),
+      `${JSON.stringify({ recipe: recipe ?? null, settings: Object.fromEntries(settings), files, seed, command }, null, 2)}\n`,
+    );
+  }
+  return { ...request, saved };
+}
+
+function settingsOf(args: PretrainArgs, saved: SavedRun | undefined): Resolved<typeof PRETRAINING> {
+  const layers: Layer[] = [];
+  if (saved?.settings) layers.push({ origin: "training state", settings: saved.settings });
+  if (args.recipe !== undefined) layers.push({ origin: "recipe", settings: named("--recipe", args.recipe, PRETRAINING_RECIPES).settings });
+  if (args.config !== undefined) {
+    layers.push({ origin: "config file", settings: parseConfig(PRETRAINING, { text: readText(args.config), where: args.config }) });
+  }
+  layers.push({ origin: "flag", settings: settingFlags(PRETRAINING, args as unknown as Record<string, unknown>) });
+  return resolveSettings(PRETRAINING, layers);
+}
+
+/** Files given, or those of the state's run where none are. */
+function filesOf(args: PretrainArgs, saved: SavedRun | undefined): TaskFiles {
+  const before = args.tasks || args.evaluation ? undefined : saved?.files;
+  return {
+    tasks: args.tasks ?? before?.tasks ?? [],
+    solutions: args.solutions ?? before?.solutions ?? [],
+    evaluation: args.evaluation ?? before?.evaluation ?? [],
+    heldOut: args.heldOut ?? before?.heldOut ?? [],
+    dropOverlap: args.dropOverlap ?? before?.dropOverlap ?? false,
+  };
+}
+
+/** Makes a folder where it is missing. @throws UserError where nothing can be written there: not only after the first hours */
+function writableFolder(option: string, folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    throw new UserError(`${option} ${folder}: can't be written: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function positive<N extends number | undefined>(option: string, value: N): N {
+  if (value !== undefined && !(Number.isInteger(value) && value >= 1)) {
+    throw new UserError(`${option} ${String(value)}: expected a whole number from 1 up`);
+  }
+  return value;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new UserError(`--config ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}

@@ -11,8 +11,17 @@ export interface RowLives {
   readonly visits: number;
 }
 
+/** A variant of a task of a plan. */
+export interface TaskVariant {
+  /** place of its task among the plan's groups */
+  readonly group: number;
+  readonly variant: number;
+}
+
 /** What a row stands for while it lives: a rule, or a variant of a task. */
 export interface Holder {
+  /** given where it is a variant of a task */
+  readonly of?: TaskVariant;
   /**
    * @param visit  0 for the first example of this life
    * @param random of this example alone
@@ -54,8 +63,20 @@ export class LivesStream {
     const epoch = Math.floor(index / slots);
     const slot = this.#order(epoch)[index % slots]!;
     const { life, visit } = this.#ageOf(slot, epoch);
-    const holder = this.#draw(this.#random.fork("life").fork(`${slot}:${life}`));
-    return holder.exampleAt(visit, this.#random.fork("pair").fork(index), FIRST_LIFE_ID + slot + slots * life);
+    return this.#holder(slot, life).exampleAt(visit, this.#random.fork("pair").fork(index), FIRST_LIFE_ID + slot + slots * life);
+  }
+
+  /** What each slot's row stands for at a place of the stream, and how often it came before, give or take one. */
+  holdersAt(index: number): { puzzleId: number; holder: Holder; visit: number }[] {
+    const { slots } = this.#lives;
+    return Array.from({ length: slots }, (_, slot) => {
+      const { life, visit } = this.#ageOf(slot, Math.floor(index / slots));
+      return { puzzleId: FIRST_LIFE_ID + slot + slots * life, holder: this.#holder(slot, life), visit };
+    });
+  }
+
+  #holder(slot: number, life: number): Holder {
+    return this.#draw(this.#random.fork("life").fork(`${slot}:${life}`));
   }
 
   /** Whether a row's life is over at a place of the stream: no place from there on asks for it. */

@@ -8,12 +8,14 @@ import { generateRules, type TrainingRule } from "../generate/generate.ts";
 import type { Random } from "../random.ts";
 import { type Group, type PuzzlePlan, planPuzzles, variantPair } from "./build.ts";
 import { GeneratedStream, ruleExample } from "./generated-stream.ts";
-import { type Holder, LivesStream, type RowLives } from "./lives.ts";
+import { type Holder, LivesStream, type RowLives, type TaskVariant } from "./lives.ts";
 import { ExampleStream } from "./sampler.ts";
 
 export interface PretrainingData {
   /** demonstrations are trained on, and tests whose answer is known; empty where generated tasks are all there is */
   readonly tasks: readonly Task[];
+  /** tasks whose demonstrations alone are trained on; their tests have no answers here */
+  readonly evaluated?: readonly Task[] | undefined;
   /** augmented variants of each task besides the original */
   readonly variants: number;
   /** whether pairs are shifted on the canvas */
@@ -28,13 +30,22 @@ export interface PretrainingData {
   readonly lives?: RowLives | undefined;
 }
 
+/** A row with a life that stands for a variant of a real task now. */
+export interface LivingRow extends TaskVariant {
+  readonly puzzleId: number;
+  /** examples that it came in */
+  readonly visits: number;
+}
+
 /** A stream that is open at any place; what lies there depends on the seed and the place alone. */
 export interface PretrainingStream {
   readonly epochLength: number;
   exampleAt(index: number): Example;
   /** Whether no place from `index` on asks for a row; given where rows have lives. */
   isOver?(puzzleId: number, index: number): boolean;
-  /** of the real tasks, none of whose tests are held out */
+  /** Rows that stand for variants of real tasks at a place, with their age in visits; given where rows have lives. */
+  livingRows?(index: number): LivingRow[];
+  /** of the real tasks: `tasks`, then those that are evaluated on */
   readonly plan: PuzzlePlan;
 }
 
@@ -45,9 +56,13 @@ export interface PretrainingStream {
  * @throws UserError where there is nothing to train on
  */
 export function openPretraining(data: PretrainingData, { side, random }: { side: number; random: Random }): PretrainingStream {
-  const { tasks, variants, translate, generated, generatedShare, lives } = data;
+  const { tasks, evaluated = [], variants, translate, generated, generatedShare, lives } = data;
   const rules = generated ? rulesOf(generated) : [];
-  const plan = planPuzzles([{ tasks, trainOnTests: true }], { variants, random: random.fork("plan") });
+  const subsets = [
+    { tasks, trainOnTests: true },
+    { tasks: evaluated, trainOnTests: false },
+  ];
+  const plan = planPuzzles(subsets, { variants, random: random.fork("plan") });
   const { groups } = plan;
   if (groups.length + rules.length === 0) throw new UserError("there is no task to pre-train on; give --tasks or generated kinds");
   const options = { side, translate };
@@ -61,6 +76,8 @@ export function openPretraining(data: PretrainingData, { side, random }: { side:
       epochLength: stream.epochLength,
       exampleAt: (index) => stream.exampleAt(index),
       isOver: (puzzleId, index) => stream.isOver(puzzleId, index),
+      livingRows: (index) =>
+        stream.holdersAt(index).flatMap(({ puzzleId, holder, visit }) => (holder.of ? [{ ...holder.of, puzzleId, visits: visit }] : [])),
       plan,
     };
   }
@@ -89,10 +106,12 @@ function ruleHolders(rules: readonly TrainingRule[], options: { side: number; tr
 
 /** Gives a life a random variant of a random task, whose pairs come in rounds, each round in its own order; one pair of each is not shifted. */
 function taskHolder(groups: readonly Group[], { side, translate }: { side: number; translate: boolean }, life: Random): Holder {
-  const group = life.pick(groups);
+  const place = life.int(0, groups.length - 1);
+  const group = groups[place]!;
   const variant = life.int(0, group.variants.length - 1);
   const count = group.train.length;
   return {
+    of: { group: place, variant },
     exampleAt: (visit, random, puzzleId) => {
       const order = life.fork(Math.floor(visit / count)).shuffled(group.train);
       const pair = variantPair(group, variant, order[visit % count]!);

@@ -43,6 +43,11 @@ export class PuzzleEmbedding implements EmbeddingRows {
     return row;
   }
 
+  /** Whether a row was ever asked for, and not forgotten since. */
+  has(id: number): boolean {
+    return this.#slotOf.has(id);
+  }
+
   /** Lets go of rows: asked for again, they begin anew. Views of them must not be used any more. */
   forget(isOver: (id: number) => boolean): void {
     for (const [id, slot] of this.#slotOf) {

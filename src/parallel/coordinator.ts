@@ -4,10 +4,11 @@ import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { FileRecords } from "../checkpoint/staged-files.ts";
+import type { Json } from "../checkpoint/training-state.ts";
 import { UserError } from "../errors.ts";
 import type { Until } from "../train/loop.ts";
 import { createRingFolder } from "./all-reduce.ts";
-import type { Command, Job, Prediction, PredictionItem, Report } from "./job.ts";
+import type { Command, Job, Prediction, PredictionItem, Report, Survey } from "./job.ts";
 
 type ReportOf<Kind extends Report["kind"]> = Extract<Report, { kind: Kind }>;
 
@@ -240,8 +241,22 @@ export class WorkerPool {
     );
   }
 
+  /** What the rows of a pre-training can predict now. */
+  async survey(votes: number, pairs: number): Promise<Survey> {
+    const worker = this.#workers.find((candidate) => !candidate.lost);
+    if (!worker) throw new WorkerLost("no worker is left to ask");
+    worker.send({ kind: "survey", votes, pairs });
+    return (await worker.next("surveyed")).survey;
+  }
+
   /** Has one worker write a checkpoint and, into folder `state`, what is needed to go on training; each rank writes its rows of the batch. */
-  async save(folder: string, training: Record<string, unknown>, card: string, state?: string): Promise<void> {
+  async save(
+    folder: string,
+    training: Record<string, unknown>,
+    card: string,
+    state?: string,
+    record?: { readonly [key: string]: Json },
+  ): Promise<void> {
     const [worker, ...others] = this.#workers.filter((candidate) => !candidate.lost);
     if (!worker) throw new WorkerLost("no worker is left to write the checkpoint");
     let staged: FileRecords = {};
@@ -254,7 +269,7 @@ export class WorkerPool {
       ))
         staged = { ...staged, ...files };
     }
-    worker.send({ kind: "save", folder, training, card, state, staged });
+    worker.send({ kind: "save", folder, training, card, state, staged, record });
     await worker.next("saved");
   }
 

@@ -5,6 +5,7 @@ import type { FileRecords } from "../checkpoint/staged-files.ts";
 import type { Json } from "../checkpoint/training-state.ts";
 import type { PretrainingData } from "../data/pretraining-stream.ts";
 import type { ModelConfig } from "../model/config.ts";
+import type { RowSimilarity } from "../model/row-similarity.ts";
 import type { AdamATan2Settings } from "../optim/adam-atan2.ts";
 import type { Compilation } from "../trace/compilation.ts";
 import type { Course, Progress, Until } from "../train/loop.ts";
@@ -60,17 +61,25 @@ export interface Job {
   readonly course: Course;
   /** steps of the whole course; where they are not given, a training state says them until the first step was timed */
   readonly plannedSteps?: number | undefined;
-  /** kept in training states, word for word */
-  readonly record?: { readonly [key: string]: Json } | undefined;
 }
 
-/** One prediction to make: a test input of a task under one of its variants. */
+/** One prediction to make: a test input of a task, or that of a pair which is trained on, under one of its variants. */
 export interface PredictionItem {
   /** place in the job's tasks */
   readonly task: number;
+  /** place of the test; with `trained`, of the pair among those trained on */
   readonly testIndex: number;
+  readonly trained?: boolean | undefined;
   /** 0 is the original */
   readonly variant: number;
+  /** row that stands for the variant; the plan's unless given */
+  readonly puzzleId?: number | undefined;
+}
+
+/** What can be predicted of a pre-training as its rows are now, and how alike they are. */
+export interface Survey {
+  readonly items: readonly PredictionItem[];
+  readonly similarity: RowSimilarity;
 }
 
 /** A prediction, undone to the task's own colours and orientation. */
@@ -88,6 +97,8 @@ export type Command =
   /** ends the training under way after its current step */
   | { readonly kind: "stop" }
   | { readonly kind: "predict"; readonly id: number; readonly items: readonly PredictionItem[]; readonly actSteps: number }
+  /** asks what can be predicted: `votes` variants of each test at most, `pairs` of those trained on in all */
+  | { readonly kind: "survey"; readonly votes: number; readonly pairs: number }
   /** writes this rank's rows of the batch into the folder of a training state, to be counted in by the rank that saves it */
   | { readonly kind: "stage"; readonly state: string }
   /** writes a checkpoint, and where `state` is given a training state; `training` and `card` are put into the first as they are */
@@ -99,6 +110,8 @@ export type Command =
       readonly state?: string | undefined;
       /** what the other ranks have staged */
       readonly staged?: FileRecords | undefined;
+      /** kept in the training state, word for word */
+      readonly record?: { readonly [key: string]: Json } | undefined;
     };
 
 /** From a worker. */
@@ -120,6 +133,7 @@ export type Report =
   | { readonly kind: "predicted"; readonly id: number; readonly predictions: readonly Prediction[]; readonly seconds: number }
   /** something is slower than it could be */
   | { readonly kind: "warning"; readonly sentence: string }
+  | { readonly kind: "surveyed"; readonly survey: Survey }
   | { readonly kind: "staged"; readonly files: FileRecords }
   | { readonly kind: "saved"; readonly folder: string }
   | { readonly kind: "failed"; readonly message: string; readonly stack: string | undefined; readonly user: boolean };

@@ -25,12 +25,12 @@ export async function stageRows({ replica }: Training, stateFolder: string): Pro
 
 /** Writes a checkpoint and, where its folder is given, the training state: both count from the same instant on. */
 export async function saveTraining(training: Training, command: Extract<Command, { kind: "save" }>): Promise<void> {
-  const { job, replica, loop, rowStart } = training;
+  const { replica, loop, rowStart } = training;
   const checkpoint = await stageTrunk(training, command);
   if (command.state === undefined) return checkpoint.place();
   const carry = { ...command.staged, ...(await stageRows(training, command.state)) };
   const { draws, plannedSteps } = loop;
-  const state = await trainingStateOf(replica, { draws, plannedSteps, rowStart, record: job.record ?? {} });
+  const state = await trainingStateOf(replica, { draws, plannedSteps, rowStart, record: command.record ?? {} });
   saveTrainingState(command.state, state, { carry, checkpoint });
 }
 

@@ -7,7 +7,7 @@ import { realClock } from "../budget/clock.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import { loadCarry, loadTrainingState, type TrainingState } from "../checkpoint/training-state.ts";
 import { type PuzzlePlan, planPuzzles, variantPair } from "../data/build.ts";
-import { openPretraining } from "../data/pretraining-stream.ts";
+import { type LivingRow, openPretraining } from "../data/pretraining-stream.ts";
 import { ExampleStream } from "../data/sampler.ts";
 import type { Example } from "../encode/batch.ts";
 import { pairToExample } from "../encode/canvas.ts";
@@ -23,8 +23,9 @@ import { TrainingLoop } from "../train/loop.ts";
 import { ALONE, type Exchange, Replica } from "../train/replica.ts";
 import { restoreCarry, restoreReplica } from "../train/resume.ts";
 import { joinRing } from "./all-reduce.ts";
-import type { Command, Job, Prediction, PredictionItem, Report } from "./job.ts";
+import type { Command, Job, Prediction, PredictionItem, Report, Survey } from "./job.ts";
 import { saveTraining, stageRows, type Training } from "./saving.ts";
+import { surveyOf } from "./survey.ts";
 
 /** Longest time without a progress report; steps that are faster are told of together. */
 const REPORT_SECONDS = 0.25;
@@ -146,6 +147,8 @@ class Work {
       const started = performance.now();
       const predictions = await this.#predict(command.items, command.actSteps);
       send({ kind: "predicted", id: command.id, predictions, seconds: (performance.now() - started) / 1000 });
+    } else if (command.kind === "survey") {
+      send({ kind: "surveyed", survey: this.#survey(command) });
     } else if (command.kind === "stage") {
       send({ kind: "staged", files: await stageRows(this.#training, command.state) });
     } else {
@@ -158,9 +161,21 @@ class Work {
   /** Lets go of puzzle rows whose life is over in every row of the batch. */
   #forgetRows(): void {
     if (!this.#data.isOver) return;
-    const last = this.#loop.draws.reduce((least, draws) => Math.min(least, draws)) - 1; // a row still works on its last draw
-    const place = Math.max(0, last) * this.#job.globalBatch;
+    const place = this.#place;
     this.#replica.rows.forget((id) => this.#data.isOver!(id, place));
+  }
+
+  /** A place of the stream that no row of the batch is behind. */
+  get #place(): number {
+    const last = this.#loop.draws.reduce((least, draws) => Math.min(least, draws)) - 1; // a row still works on its last draw
+    return Math.max(0, last) * this.#job.globalBatch;
+  }
+
+  #survey({ votes, pairs }: Extract<Command, { kind: "survey" }>): Survey {
+    const { data } = this.#job;
+    const visits = (data.kind === "pretraining" && data.lives?.visits) || 0;
+    const random = createRandom(this.#job.seed).fork("survey").fork(this.#replica.step);
+    return surveyOf(this.#data, this.#replica.rows, { place: this.#place, visits, votes, pairs, random });
   }
 
   async #predict(items: readonly PredictionItem[], actSteps: number): Promise<Prediction[]> {
@@ -169,10 +184,10 @@ class Work {
     for (let i = 0; i < items.length; i += this.#job.microBatch) {
       const part = items.slice(i, i + this.#job.microBatch);
       const groups = part.map(({ task }) => this.#data.plan.groups[task]!);
-      const examples = part.map(({ testIndex, variant }, n): Example => {
+      const examples = part.map(({ testIndex, trained, variant, puzzleId }, n): Example => {
         const group = groups[n]!;
-        const { input } = variantPair(group, variant, { input: group.task.test[testIndex]!.input });
-        return pairToExample({ input }, side, { row: 0, col: 0 }, group.firstPuzzleId + variant);
+        const { input } = variantPair(group, variant, { input: (trained ? group.train : group.task.test)[testIndex]!.input });
+        return pairToExample({ input }, side, { row: 0, col: 0 }, puzzleId ?? group.firstPuzzleId + variant);
       });
       const { tokens, qHaltLogits } = await this.#replica.predict(examples, actSteps);
       part.forEach((item, n) => {
@@ -214,8 +229,9 @@ interface WorkData {
   exampleAt(index: number): Example;
   readonly epochLength: number;
   readonly plan: PuzzlePlan;
-  /** see `data/lives.ts` */
+  /** see `data/pretraining-stream.ts` */
   isOver?(puzzleId: number, index: number): boolean;
+  livingRows?(index: number): LivingRow[];
 }
 
 function dataOf(job: Job, random: Random): WorkData {

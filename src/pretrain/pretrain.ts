@@ -1,292 +1,241 @@
 /** Pre-training on real and generated tasks: the course of a run, from the first step to the written checkpoint. */
+import { totalmem } from "node:os";
+import { join } from "node:path";
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
-import type { EngineChoice } from "../backend/select.ts";
-import { realClock } from "../budget/clock.ts";
-import { formatDuration, parseDuration } from "../budget/duration.ts";
-import { loadCheckpoint } from "../checkpoint/load.ts";
-import { finishCheckpoint, type Json, loadTrainingRecord } from "../checkpoint/training-state.ts";
-import { rulesOf } from "../data/pretraining-stream.ts";
+import { countGpus } from "../backend/gpus.ts";
+import { type Clock, realClock } from "../budget/clock.ts";
+import { formatDuration } from "../budget/duration.ts";
+import { finishCheckpoint, type Json } from "../checkpoint/training-state.ts";
+import { PRETRAINING_RECIPES } from "../config/pretraining.ts";
 import { UserError } from "../errors.ts";
-import { type EventLog, type LogLevel, openEventLog } from "../events.ts";
+import { type EventLog, openEventLog } from "../events.ts";
+import { type Metrics, MetricsFile } from "../metrics/metrics-file.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import { WorkerPool } from "../parallel/coordinator.ts";
-import type { Job, TrainingData } from "../parallel/job.ts";
-import type { CompileMode, Precision } from "../trace/compilation.ts";
 import type { Progress } from "../train/loop.ts";
-import { readTrainingTasks, type TaskFiles } from "./tasks.ts";
+import { evaluate } from "./evaluation.ts";
+import { modelCard } from "./model-card.ts";
+import type { PretrainRequest, PretrainResult } from "./request.ts";
+import { CurvePoint, RunningMeans } from "./running-means.ts";
+import type { SavedRun } from "./saved-run.ts";
+import { courseSteps, jobOf, modelOf, type TrainingSet, trainingSetOf } from "./setup.ts";
+import { compareWithRecipe } from "./tasks.ts";
 
-export interface PretrainOptions extends TaskFiles {
-  readonly out: string;
-  readonly from: string | undefined;
-  /** folder of a training state, as `state` of an earlier run */
-  readonly resume: string | undefined;
-  /** folder in which the state to resume from is kept, beside the checkpoint */
-  readonly state: string | undefined;
-  /** augmented variants of each real task besides the original */
-  readonly variants: number;
-  /** shift pairs on the canvas; as there are real tasks unless given */
-  readonly translate: boolean | undefined;
-  /** share of generated tasks where there are real ones; all unless there are */
-  readonly generatedShare: number;
-  readonly kinds: readonly string[] | undefined;
-  readonly rulesPerKind: number;
-  /** rows are given to new tasks after this many examples; 0 = each task keeps its row */
-  readonly rowVisits: number;
-  /** rows in use at a time where they change their tasks */
-  readonly rowSlots: number;
-  readonly canvas: number;
-  readonly fullCanvas: number;
-  readonly hiddenSize: number;
-  readonly numHeads: number;
-  readonly lLayers: number;
-  readonly hCycles: number;
-  readonly lCycles: number;
-  readonly haltMaxSteps: number;
-  readonly prefixLength: number;
-  readonly ropeAxes: 1 | 2;
-  readonly ropeTheta: number;
-  readonly batchSize: number;
-  readonly lrTrunk: number;
-  readonly lrPuzzle: number;
-  readonly lrMinRatio: number;
-  readonly warmupSteps: number;
-  readonly emaDecay: number;
-  readonly weightDecay: number;
-  readonly puzzleWeightDecay: number;
-  /** optimizer steps of the whole course; what the state says where a run goes on, time decides where nothing says */
-  readonly steps: number | undefined;
-  /** of this process */
-  readonly budgetSeconds: number | undefined;
-  readonly workers: number;
-  readonly threads: number | undefined;
-  readonly compile: CompileMode;
-  readonly precision: Precision;
-  readonly engine: EngineChoice;
-  readonly tfLib: string | undefined;
-  /** a duration such as 5m */
-  readonly saveEvery: string;
-  readonly seed: string;
-  readonly level: LogLevel;
-  /** the command line, for the model card */
-  readonly command: string;
-}
-
-export interface PretrainResult {
-  readonly checkpoint: string;
-  readonly steps: number;
-  readonly lmLoss: number;
-  readonly accuracy: number;
-  readonly exactAccuracy: number;
-  readonly seconds: number;
-}
-
-/** Inner width of SwiGLU is rounded to a multiple of this: small enough for small models, wide enough for SIMD. */
-const INNER_MULTIPLE = 32;
-
-/** Weight of the newest report in the running means that are shown. */
-const SHOWN_WEIGHT = 0.05;
+/** Seconds between lines that tell the progress, and between points of the training's curves. */
+const SHOW_SECONDS = 15;
+const POINT_SECONDS = 5;
+/** Predictions that an evaluation asks a worker for at a time. */
+const EVALUATION_CHUNK = 64;
 
 /** Runs the whole pre-training; the checkpoint is written every so often and at the end, also after SIGINT and SIGTERM. */
-export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
+export async function pretrain(request: PretrainRequest, saved: SavedRun | undefined): Promise<PretrainResult> {
+  const { out, runDir, settings, recipe } = request;
   const clock = realClock();
-  const log = openEventLog({ level: options.level, seconds: () => clock.now() });
-  const engine = chooseEngine(options.engine, options.tfLib);
+  const file = runDir === undefined ? undefined : join(runDir, "events.jsonl");
+  const log = openEventLog({ file, level: request.level, seconds: () => clock.now() });
+  const tell = (level: "info" | "warn" | "debug", text: string): void => log.emit(level, "data", text);
+  const engine = chooseEngine(request.engine, request.tfLib);
   log.emit("info", "engine", `engine ${engine.engine}: ${engine.reason}`);
-  const saved = options.resume === undefined ? undefined : loadTrainingRecord(options.resume);
-  if (options.resume !== undefined && !saved) throw new UserError(`${options.resume}: no training state here to resume`);
-  if (options.resume !== undefined) finishCheckpoint(options.resume, options.out);
-  const model = modelOf(options, saved?.model as ModelConfig | undefined);
-  const maxSteps = options.steps ?? (saved?.maxSteps as number | undefined);
-  const { data, dataSets } = dataOf(options, log);
-  const job: Omit<Job, "rank" | "worldSize" | "ring"> = {
-    engine: engine.engine,
-    threads: options.threads,
-    compilation: { compile: options.compile, precision: options.precision },
-    seed: options.seed,
-    model,
-    canvas: options.canvas,
-    fullCanvas: options.fullCanvas,
-    trunk: options.resume
-      ? { kind: "state", folder: options.resume }
-      : options.from
-        ? { kind: "checkpoint", folder: options.from }
-        : { kind: "random" },
-    start: options.from ? "mean" : "zero",
-    data,
-    globalBatch: options.batchSize,
-    microBatch: options.batchSize,
-    adam: { ...ADAM_ATAN2_DEFAULTS, weightDecay: options.weightDecay },
-    puzzleWeightDecay: options.puzzleWeightDecay,
-    explorationProbability: 0.1,
-    course: {
-      lrTrunk: options.lrTrunk,
-      lrPuzzle: options.lrPuzzle,
-      warmupSteps: options.warmupSteps,
-      lrMinRatio: options.lrMinRatio,
-      emaDecay: options.emaDecay,
-      emaWarmup: false,
-      frozenShare: 0,
-    },
-    plannedSteps: maxSteps,
-    record: { model: model as unknown as { [key: string]: Json }, canvas: options.canvas, ...(maxSteps !== undefined && { maxSteps }) },
-  };
-  const means = new RunningMeans();
-  let shown = 0;
+  if (recipe !== undefined) compareWithRecipe(recipe, PRETRAINING_RECIPES[recipe]!, request.files, tell);
+  const model = modelOf(request, saved);
+  const set = trainingSetOf(request, tell);
+  if (saved?.puzzles !== undefined && saved.puzzles !== set.hash) {
+    throw new UserError(`${request.resume}: was trained on other tasks, variants or rows; resume with the same, or go on with --from`);
+  }
+  const maxSteps = courseSteps(request, saved, set.epochPairs);
+  const gpus = engine.engine === "tensorflow" ? countGpus() : 0;
+  const workers = Math.min(request.workers ?? Math.max(1, gpus), settings.batchSize);
+  const memoryBytes = engine.engine === "wasm" ? 0.6e9 : (0.4 * totalmem()) / workers;
+  const job = jobOf(request, model, set, maxSteps, { engine: engine.engine, workers, threads: request.threads, memoryBytes });
+  if (request.resume !== undefined) finishCheckpoint(request.resume, out);
+  const run = new Pretraining(request, saved, clock, log, model, set, maxSteps);
   const { pool, ready: started } = WorkerPool.start(
-    Array.from({ length: options.workers }, () => job),
+    Array.from({ length: workers }, () => job),
     true,
     {
-      environment: () => workerEnvironment(engine, options.threads),
+      environment: (rank) => ({
+        ...workerEnvironment(engine, request.threads),
+        ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: String(rank % gpus) }),
+      }),
       watcher: {
-        progress: (rank, { progress, rssBytes }) => {
-          if (rank !== 0) return;
-          means.add(progress);
-          if (clock.now() - shown < 15) return;
-          shown = clock.now();
-          const left = formatDuration((progress.plannedSteps - progress.step) * progress.stepSeconds);
-          log.emit(
-            "info",
-            "progress",
-            `step ${progress.step}/${progress.plannedSteps}  loss ${means.lmLoss.toFixed(4)}  right tokens ${(100 * means.accuracy).toFixed(1)} %  exact ${(100 * means.exact).toFixed(1)} %  ${(1 / progress.stepSeconds).toFixed(2)} steps/s  ${left} left  ${(rssBytes / 2 ** 20).toFixed(0)} MiB`,
-            { ...progress, rssBytes },
-          );
-        },
+        progress: (rank, { progress, rssBytes }) => rank === 0 && run.report(progress, rssBytes),
         warning: (rank, sentence) => log.emit("warn", "slower", `worker ${rank}: ${sentence}`),
         line: (rank, text) => log.emit("debug", "worker", `worker ${rank}: ${text}`),
         lost: (_, message) => log.emit("error", "lost", message),
       },
     },
   );
-  const ready = await started;
-  log.emit("info", "ready", `${ready.length} workers ready, ${ready[0]!.parameters} parameters, ${ready[0]!.engine}`);
-  let stopping = false;
-  const stop = (): void => {
-    stopping = true;
-    pool.stopTraining();
-  };
+  const stop = (): void => run.stop(pool);
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
-  const began = clock.now();
-  const deadline = clock.processStart + (options.budgetSeconds ?? Number.POSITIVE_INFINITY);
-  const saveEvery = parseDuration(options.saveEvery, "--save-every");
-  let steps = 0;
-  let why: string = "paused";
   try {
-    for (;;) {
-      const pause = Math.min(deadline, clock.processStart + clock.now() + saveEvery);
-      const [trained] = await pool.train({ deadline: pause, finalDeadline: deadline, maxSteps });
-      if (!trained) throw new Error("training ended in every worker; the last checkpoint stands");
-      steps = trained.step;
-      why = trained.why;
-      const seconds = clock.now() - began;
-      const record = {
-        recipe: "",
-        dataSets,
-        steps,
-        seed: options.seed,
-        command: options.command,
-        trainedCanvas: options.canvas,
-        hours: Math.round((seconds / 3600) * 1000) / 1000,
-        lmLoss: means.lmLoss,
-        exactAccuracy: means.exact,
-      };
-      await pool.save(options.out, record, modelCard(options, record, seconds), options.state);
-      log.emit("info", "saved", `${options.out}: step ${steps}`);
-      const over = deadline - clock.processStart - clock.now() < trained.stepSeconds * 2;
-      if (stopping || why === "steps" || over) break;
-    }
+    const ready = await started;
+    const course = maxSteps === undefined ? "" : `, ${maxSteps} steps in all`;
+    log.emit("info", "ready", `${ready.length} workers ready, ${ready[0]!.parameters} parameters, ${ready[0]!.engine}${course}`);
+    return await run.train(pool);
   } finally {
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
     pool.kill();
-  }
-  return {
-    checkpoint: options.out,
-    steps,
-    lmLoss: means.lmLoss,
-    accuracy: means.accuracy,
-    exactAccuracy: means.exact,
-    seconds: clock.now(),
-  };
-}
-
-/** What is trained on, and the same in words. */
-function dataOf(options: PretrainOptions, log: EventLog): { data: TrainingData; dataSets: string[] } {
-  const dataSets: string[] = [];
-  const real = options.tasks.length > 0;
-  const selection = real ? readTrainingTasks(options, options.canvas, (level, text) => log.emit(level, "data", text)) : undefined;
-  for (const { name, kept, given } of selection?.sets ?? []) dataSets.push(`${kept} of the ${given} tasks of ${name}`);
-  const generated = { kinds: options.kinds, rulesPerKind: options.rulesPerKind, seed: options.seed };
-  const share = real ? options.generatedShare : 1;
-  if (share > 0) {
-    const rules = rulesOf(generated);
-    dataSets.push(`${rules.length} generated tasks of ${new Set(rules.map(({ kind }) => kind)).size} kinds`);
-  }
-  const tasks = selection?.tasks ?? [];
-  const mixed = real && share > 0 ? `, ${(100 * share).toFixed(0)} % generated` : "";
-  log.emit("info", "data", `trained on: ${dataSets.join(", ")}${mixed}`);
-  return {
-    data: {
-      kind: "pretraining",
-      tasks,
-      variants: options.variants,
-      translate: options.translate ?? real,
-      generated: share > 0 ? generated : undefined,
-      generatedShare: share,
-      lives: options.rowVisits > 0 ? { slots: options.rowSlots, visits: options.rowVisits } : undefined,
-    },
-    dataSets,
-  };
-}
-
-/** @param saved the shape of the training state that is taken up */
-function modelOf(options: PretrainOptions, saved: ModelConfig | undefined): ModelConfig {
-  const { hCycles, lCycles, haltMaxSteps } = options;
-  if (saved) return { ...saved, hCycles, lCycles, haltMaxSteps };
-  if (options.from) return { ...loadCheckpoint(options.from).config.model, hCycles, lCycles, haltMaxSteps };
-  return {
-    hiddenSize: options.hiddenSize,
-    numHeads: options.numHeads,
-    expansion: 4,
-    innerMultiple: INNER_MULTIPLE,
-    lLayers: options.lLayers,
-    hCycles,
-    lCycles,
-    haltMaxSteps,
-    prefixLength: options.prefixLength,
-    vocabularySize: 12,
-    puzzleEmbeddingSize: options.hiddenSize,
-    ropeTheta: options.ropeTheta,
-    ropeAxes: options.ropeAxes,
-    rmsNormEps: 1e-5,
-  };
-}
-
-/** Running means over the reports of a run; accuracy and exactness over the rows that finished their sample. */
-class RunningMeans {
-  lmLoss = Number.NaN;
-  accuracy = 0;
-  exact = 0;
-
-  add({ lmLoss, finished, accuracy, exact }: Progress): void {
-    const first = Number.isNaN(this.lmLoss);
-    const mix = (old: number, value: number): number => (first ? value : old + SHOWN_WEIGHT * (value - old));
-    this.lmLoss = mix(this.lmLoss, lmLoss);
-    if (finished === 0) return;
-    this.accuracy = mix(this.accuracy, accuracy / finished);
-    this.exact = mix(this.exact, exact / finished);
+    log.close();
   }
 }
 
-function modelCard(options: PretrainOptions, record: Record<string, unknown>, seconds: number): string {
-  return `# ${options.out.split("/").at(-1)}
+/** One run: trains in stretches between which it evaluates and saves. */
+class Pretraining {
+  readonly #request: PretrainRequest;
+  readonly #saved: SavedRun | undefined;
+  readonly #clock: Clock;
+  readonly #log: EventLog;
+  readonly #model: ModelConfig;
+  readonly #set: TrainingSet;
+  readonly #maxSteps: number | undefined;
+  readonly #metrics: MetricsFile | undefined;
+  readonly #means = new RunningMeans();
+  readonly #point = new CurvePoint();
+  #shown = 0;
+  #pointAt = 0;
+  #stopping = false;
+  #evaluation: { step: number; metrics: Metrics } | undefined;
 
-A tiny recursive model for canvases of ${options.canvas} cells a side.
+  constructor(
+    request: PretrainRequest,
+    saved: SavedRun | undefined,
+    clock: Clock,
+    log: EventLog,
+    model: ModelConfig,
+    set: TrainingSet,
+    maxSteps: number | undefined,
+  ) {
+    this.#request = request;
+    this.#saved = saved;
+    this.#clock = clock;
+    this.#log = log;
+    this.#model = model;
+    this.#set = set;
+    this.#maxSteps = maxSteps;
+    if (request.runDir === undefined) return;
+    this.#metrics = new MetricsFile(
+      request.runDir,
+      saved?.step ?? 0,
+      () => Date.now() / 1000,
+      (error) => log.emit("warn", "metrics", `${request.runDir}: no curves any more: ${error.message}`),
+    );
+  }
 
-- data: ${(record.dataSets as string[]).join("; ")}; held-out kinds and reserved rules and scenes of generated tasks were never shown
-${options.heldOut.length > 0 ? `- cleaned of every task that overlaps with ${options.heldOut.map((path) => path.split("/").at(-1)).join(", ")}\n` : ""}- command: \`${options.command}\`
-- seed ${options.seed}, ${record.steps} optimizer steps of ${options.batchSize} examples in ${formatDuration(seconds)}
-- at the end: training loss ${Number(record.lmLoss).toFixed(4)}, exact ${(100 * Number(record.exactAccuracy)).toFixed(1)} % of finished training samples (fresh scenes, raw weights)
-${options.from ? `- went on from another checkpoint: see the command\n` : ""}`;
+  /** Ends the run after the step under way. */
+  stop(pool: WorkerPool): void {
+    this.#stopping = true;
+    pool.stopTraining();
+  }
+
+  /** A worker's report on its steps. */
+  report(progress: Progress, rssBytes: number): void {
+    this.#means.add(progress);
+    this.#point.add(progress);
+    const now = this.#clock.now();
+    if (now - this.#pointAt >= POINT_SECONDS) this.#writePoint();
+    if (now - this.#shown < SHOW_SECONDS) return;
+    this.#shown = now;
+    const { lmLoss, accuracy, exact } = this.#means;
+    const left = formatDuration((progress.plannedSteps - progress.step) * progress.stepSeconds);
+    this.#log.emit(
+      "info",
+      "progress",
+      `step ${progress.step}/${progress.plannedSteps}  loss ${lmLoss.toFixed(4)}  right tokens ${(100 * accuracy).toFixed(1)} %  exact ${(100 * exact).toFixed(1)} %  ${(1 / progress.stepSeconds).toFixed(2)} steps/s  ${left} left  ${(rssBytes / 2 ** 20).toFixed(0)} MiB`,
+      { ...progress, rssBytes },
+    );
+  }
+
+  async train(pool: WorkerPool): Promise<PretrainResult> {
+    const { budgetSeconds, saveSeconds, settings } = this.#request;
+    const { processStart } = this.#clock;
+    const began = this.#clock.now();
+    const deadline = processStart + (budgetSeconds ?? Number.POSITIVE_INFINITY);
+    const every = settings.evaluateEvery;
+    let step = this.#saved?.step ?? 0;
+    let saveAt = processStart + this.#clock.now() + saveSeconds;
+    for (;;) {
+      const pause = Math.min(deadline, saveAt);
+      const [trained] = await pool.train({
+        deadline: pause,
+        finalDeadline: deadline,
+        maxSteps: this.#maxSteps,
+        ...(every > 0 && { pauseAtStep: (Math.floor(step / every) + 1) * every }),
+      });
+      if (!trained) throw new Error("training ended in every worker; the last checkpoint stands");
+      step = trained.step;
+      const left = deadline - processStart - this.#clock.now();
+      const over = this.#stopping || trained.why === "steps" || left < trained.stepSeconds * 2;
+      if (every > 0 && !this.#stopping && (over || step % every === 0)) await this.#evaluate(pool, step, deadline);
+      this.#writePoint();
+      if (trained.why === "paused" && !over && processStart + this.#clock.now() < saveAt) continue;
+      saveAt = processStart + this.#clock.now() + saveSeconds;
+      const seconds = (this.#saved?.seconds ?? 0) + this.#clock.now() - began;
+      await this.#save(pool, step, seconds);
+      if (over || this.#stopping) break;
+    }
+    const { lmLoss, accuracy, exact } = this.#means;
+    const result = { checkpoint: this.#request.out, steps: step, lmLoss, accuracy, exactAccuracy: exact, seconds: this.#clock.now() };
+    return this.#evaluation ? { ...result, evaluation: this.#evaluation.metrics } : result;
+  }
+
+  #writePoint(): void {
+    const point = this.#point.take();
+    if (point) this.#metrics?.add(point.step, point.metrics);
+    this.#pointAt = this.#clock.now();
+  }
+
+  async #evaluate(pool: WorkerPool, step: number, deadline: number): Promise<void> {
+    if (this.#evaluation?.step === step) return;
+    const { settings } = this.#request;
+    const began = this.#clock.now();
+    const metrics = await evaluate(pool, this.#set.tasks, {
+      votes: settings.evaluationVariants,
+      pairs: settings.evaluationPairs,
+      actSteps: this.#model.haltMaxSteps,
+      chunk: EVALUATION_CHUNK,
+      goOn: () => !this.#stopping && this.#clock.processStart + this.#clock.now() < deadline,
+    });
+    if (!metrics) return;
+    this.#evaluation = { step, metrics };
+    this.#metrics?.add(step, metrics);
+    const shown = ["evaluation/exact", "evaluation/pass@1", "evaluation/pass@2", "evaluation/trained-exact"].flatMap((name) =>
+      metrics[name] === undefined ? [] : [`${name.replace("evaluation/", "")} ${(100 * metrics[name]).toFixed(1)} %`],
+    );
+    const cosine = (name: string): string => metrics[name]?.toFixed(3) ?? "unknown";
+    const cosines = `cosine of rows ${cosine("rows/within")} within tasks, ${cosine("rows/across")} across`;
+    const took = formatDuration(this.#clock.now() - began);
+    this.#log.emit("info", "evaluation", `step ${step}: ${[...shown, cosines].join(", ")} (${took})`, { step, ...metrics });
+  }
+
+  async #save(pool: WorkerPool, steps: number, seconds: number): Promise<void> {
+    const { out, settings, recipe = "", seed, command, state, files } = this.#request;
+    const { lmLoss, exact } = this.#means;
+    const record = {
+      recipe,
+      dataSets: this.#set.descriptions,
+      steps,
+      seed,
+      command,
+      trainedCanvas: settings.canvas,
+      hours: Math.round((seconds / 3600) * 1000) / 1000,
+      lmLoss,
+      exactAccuracy: exact,
+      ...(this.#evaluation && { evaluation: this.#evaluation }),
+    };
+    const run: SavedRun = {
+      step: steps,
+      settings,
+      recipe,
+      files,
+      seed,
+      model: this.#model,
+      seconds,
+      puzzles: this.#set.hash,
+      ...(this.#maxSteps !== undefined && { maxSteps: this.#maxSteps }),
+    };
+    await pool.save(out, record, modelCard(this.#request, record), state, run as unknown as { [key: string]: Json });
+    this.#log.emit("info", "saved", `${out}: step ${steps}`);
+  }
 }

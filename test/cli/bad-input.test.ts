@@ -125,7 +125,7 @@ test("an option that is unknown or has a wrong value is refused, by its name and
   await refused(/--tasks: no task x/, "--tasks", "x");
   assertRefused(await trm("rnu"), /rnu: no such command. Did you mean run\?/);
   assertRefused(await trm(), /name a command/);
-  assertRefused(await trm("pretrain", "--out", join(folder, "p")), /give --steps or --budget, one of them/);
+  assertRefused(await trm("pretrain", "--out", join(folder, "p")), /give --steps, --epochs or --budget/);
 });
 
 test("--out in a folder that is not there is made; below a file it is refused", async () => {

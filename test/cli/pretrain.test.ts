@@ -12,7 +12,11 @@ const LIVES = "--generated-share 0.5 --rules-per-kind 2 --row-visits 6 --row-slo
 
 /** Arguments of a training into folder `name`. */
 function into(name: string): string[] {
-  return ["pretrain", ...SHAPE, ...REAL, "--out", join(folder, name), "--state", join(folder, `${name}-state`)];
+  return ["pretrain", ...SHAPE, ...REAL, ...foldersOf(name)];
+}
+
+function foldersOf(name: string): string[] {
+  return ["--out", join(folder, name), "--state", join(folder, `${name}-state`)];
 }
 
 function numbers({ state, rows }: TrainingState, name: string): Float32Array {
@@ -26,17 +30,18 @@ function left(name: string): Record<string, Buffer> {
     [name, `${name}-state`].flatMap((part) =>
       readdirSync(join(folder, part))
         .filter((file) => file !== "README.md" && file !== "config.json") // these tell how long it took, and the command
-        .map((file) => [`${part.slice(name.length)}/${file}`, withoutCheckpoint(file, readFileSync(join(folder, part, file)))]),
+        .map((file) => [`${part.slice(name.length)}/${file}`, withoutTimes(file, readFileSync(join(folder, part, file)))]),
     ),
   );
 }
 
-/** A training's record also holds the hash of the checkpoint's config.json. */
-function withoutCheckpoint(file: string, bytes: Buffer): Buffer {
+/** A training's record also holds the hash of the checkpoint's config.json, and the seconds trained. */
+function withoutTimes(file: string, bytes: Buffer): Buffer {
   if (file !== "training.json") return bytes;
-  const { checkpoint, ...record } = JSON.parse(bytes.toString("utf8"));
+  const { checkpoint, record, ...rest } = JSON.parse(bytes.toString("utf8"));
   assert.ok(checkpoint["config.json"].sha256);
-  return Buffer.from(JSON.stringify(record));
+  assert.ok(record.seconds > 0);
+  return Buffer.from(JSON.stringify({ ...rest, record: { ...record, seconds: 0 } }));
 }
 
 function assertSame(name: string, other: string): void {
@@ -60,7 +65,8 @@ for (const [kind, options] of [
     await killed.ended;
     const step = loadTrainingState(join(folder, `${name}-state`))!.record.step as number;
     assert.ok(step > 0 && step < 120, `killed after step ${step}: no test of anything`);
-    lastLine(await trm(...into(name), ...options, "--resume", join(folder, `${name}-state`)));
+    // Settings, files and the length of the course are those of the state.
+    lastLine(await trm("pretrain", ...foldersOf(name), "--resume", join(folder, `${name}-state`), "--engine", "wasm", "--json"));
     assertSame(name, `${name}-unbroken`);
   });
 }
@@ -123,7 +129,7 @@ test("three workers and one, with the same global batch, agree within rounding a
     return loadTrainingState(join(folder, `${name}-state`))!;
   };
   const [one, three] = [await run("one", "1"), await run("three", "3")];
-  assert.deepEqual(three.record, one.record, "steps, and draws of every row");
+  for (const name of ["step", "draws"]) assert.deepEqual(three.record[name], one.record[name]);
   assert.deepEqual(three.puzzles, one.puzzles);
   const spread = Math.max(...numbers(one, "weights").map((value, i) => Math.abs(value - numbers(one, "ema")[i]!)));
   assert.ok(spread > 1e-3, "the weights have moved away from their average");
@@ -136,3 +142,79 @@ test("three workers and one, with the same global batch, agree within rounding a
     assert.ok(at(0.99) <= 1e-6 && at(1) <= (name === "rows" ? 0.1 : 5e-3), `${name} off by ${at(0.99)}, ${at(1)}`);
   }
 });
+
+test("a recipe's evaluation and row similarities become curves; its settings, with where they are from, stand in the run folder", async () => {
+  const run = join(folder, "run");
+  const settings = put("settings.json", '{"evaluationPairs": 8, "variants": 3}');
+  const options = ["--recipe", "hard", "--config", settings, "--evaluation", put("evaluation.json", few(12, 20)), "--run-dir", run];
+  const small = "--canvas 8 --hidden-size 16 --num-heads 2 --prefix-length 1 --batch-size 6 --h-cycles 1 --l-cycles 1 --halt-max-steps 2";
+  const split = "--evaluation-trained 3 --evaluation-held-out 2 --evaluate-every 16 --steps 40 --engine wasm --json";
+  const tasks = [
+    "--tasks",
+    put("training.json", few(0, 12)),
+    "--solutions",
+    SAMPLE_SOLUTIONS,
+    put("evaluation-solutions.json", fewAnswers(12, 20)),
+  ];
+  const ended = await trm("pretrain", ...tasks, ...options, ...small.split(" "), ...split.split(" "), "--out", join(folder, "recipe"));
+  const { evaluation } = lastLine(ended) as { evaluation: Record<string, number> };
+  assert.match(ended.stderr, /recipe hard is made for hard part of ARC-AGI-2 training \(120 tasks\) as --tasks; given: training\.json/);
+  assert.match(ended.stderr, /training\.json: 12 of 12 tasks to train on/);
+  assert.match(ended.stderr, /evaluation\.json \(tests too\): 3 of 3 tasks/);
+  assert.match(ended.stderr, /evaluation\.json: 3 of 3 tasks/);
+
+  const lines = readFileSync(join(run, "metrics.jsonl"), "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  const evaluations = lines.filter((line) => "evaluation/exact" in line);
+  assert.deepEqual(
+    evaluations.map(({ step }) => step),
+    [16, 32, 40],
+  );
+  assert.ok(lines.some((line) => line["train/loss"] > 0));
+  const [last] = evaluations.slice(-1);
+  assert.equal(last["evaluation/tasks"], 3);
+  assert.ok(last["evaluation/predictions"] >= 3 * 2, "several variants of three tests at least have rows");
+  for (const name of ["evaluation/exact", "evaluation/trained-exact", "evaluation/pass@1", "evaluation/pass@2PerTask"]) {
+    assert.ok(last[name] >= 0 && last[name] <= 1, name);
+  }
+  for (const name of ["rows/within", "rows/across"]) assert.ok(Math.abs(last[name]) <= 1 + 1e-9 && last[name] !== 0, name);
+  assert.equal(evaluation["evaluation/exact"], last["evaluation/exact"]);
+
+  const config = JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
+  assert.equal(config.recipe, "hard");
+  assert.deepEqual(config.settings.lrTrunk, { value: 2e-4, origin: "recipe" });
+  assert.deepEqual(config.settings.evaluationPairs, { value: 8, origin: "config file" });
+  assert.deepEqual(config.settings.batchSize, { value: 6, origin: "flag" });
+  assert.deepEqual(config.settings.weightDecay, { value: 0.1, origin: "default" });
+  assert.equal(loadTrainingState(join(run, "state"))!.record.step, 40);
+
+  // Resuming a finished course changes nothing; starting another one over it is refused.
+  const again = await trm("pretrain", "--run-dir", run, "--steps", "3", "--out", join(folder, "recipe"), ...SHAPE);
+  assert.equal(again.status, 1);
+  assert.match(again.stderr, /holds a training state already, of step 40; go on with it by --resume/);
+  const other = await trm("pretrain", "--resume", run, "--variants", "2", "--out", join(folder, "recipe"), "--engine", "wasm");
+  assert.equal(other.status, 1);
+  assert.match(other.stderr, /was trained on other tasks, variants or rows/);
+});
+
+test("a recipe without its files is refused, with the sets that it is made for; so is one that there is not", async () => {
+  const command = ["pretrain", "--out", join(folder, "none"), "--engine", "wasm"];
+  const none = await trm(...command, "--recipe", "replication");
+  assert.equal(none.status, 1);
+  assert.match(none.stderr, /--recipe replication needs --tasks FILES: ARC-AGI-2 training \(1000 tasks\), ConceptARC \(160 tasks\)/);
+  const unknown = await trm(...command, "--recipe", "replicaton");
+  assert.match(unknown.stderr, /--recipe replicaton: no such recipe; did you mean replication\?/);
+});
+
+/** Some of the sample tasks, and their answers. */
+function few(from: number, to: number): string {
+  return JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(readFileSync(SAMPLE, "utf8"))).slice(from, to)));
+}
+
+function fewAnswers(from: number, to: number): string {
+  const ids = Object.keys(JSON.parse(readFileSync(SAMPLE, "utf8"))).slice(from, to);
+  const answers = JSON.parse(readFileSync(SAMPLE_SOLUTIONS, "utf8"));
+  return JSON.stringify(Object.fromEntries(ids.map((id) => [id, answers[id]])));
+}

@@ -1,0 +1,52 @@
+/** What a pre-training is asked to do. */
+import type { EngineChoice } from "../backend/select.ts";
+import type { Pretraining } from "../config/pretraining.ts";
+import type { LogLevel } from "../events.ts";
+import type { CompileMode, Precision } from "../trace/compilation.ts";
+import type { TaskFiles } from "./tasks.ts";
+
+export interface PretrainRequest {
+  /** folder of the checkpoint */
+  readonly out: string;
+  /** checkpoint to go on from */
+  readonly from: string | undefined;
+  /** folder of a training state to take up again */
+  readonly resume: string | undefined;
+  /** folder in which the state to resume from is kept, beside the checkpoint */
+  readonly state: string | undefined;
+  /** folder for the log, the resolved settings and the curves */
+  readonly runDir: string | undefined;
+  /** name of the recipe */
+  readonly recipe: string | undefined;
+  readonly settings: Pretraining;
+  readonly files: TaskFiles;
+  /** settings that a checkpoint or a training state has no say in, as they were given on purpose */
+  readonly given: ReadonlySet<keyof Pretraining>;
+  /** optimizer steps of the whole course, those before `resume` included; see `courseSteps` */
+  readonly steps: number | undefined;
+  /** wall clock of this process */
+  readonly budgetSeconds: number | undefined;
+  readonly saveSeconds: number;
+  /** processes that share each batch; one for each GPU, else one, unless given */
+  readonly workers: number | undefined;
+  readonly threads: number | undefined;
+  readonly engine: EngineChoice;
+  readonly tfLib: string | undefined;
+  readonly compile: CompileMode;
+  readonly precision: Precision;
+  readonly seed: string;
+  readonly level: LogLevel;
+  /** the command line, for the model card */
+  readonly command: string;
+}
+
+export interface PretrainResult {
+  readonly checkpoint: string;
+  readonly steps: number;
+  readonly lmLoss: number;
+  readonly accuracy: number;
+  readonly exactAccuracy: number;
+  readonly seconds: number;
+  /** the last evaluation's curves, where there was one */
+  readonly evaluation?: Readonly<Record<string, number>> | undefined;
+}

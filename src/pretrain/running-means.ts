@@ -1,0 +1,62 @@
+/** What training reports say, averaged: over all of late for people, and over a stretch of steps for the curves. */
+import type { Metrics } from "../metrics/metrics-file.ts";
+import type { Progress } from "../train/loop.ts";
+
+/** Weight of the newest report in the running means. */
+const NEWEST_WEIGHT = 0.05;
+
+/** Running means over the reports of a run; accuracy and exactness over the rows that finished their sample. */
+export class RunningMeans {
+  lmLoss = Number.NaN;
+  accuracy = 0;
+  exact = 0;
+
+  add({ lmLoss, finished, accuracy, exact }: Progress): void {
+    const first = Number.isNaN(this.lmLoss);
+    const mix = (old: number, value: number): number => (first ? value : old + NEWEST_WEIGHT * (value - old));
+    this.lmLoss = mix(this.lmLoss, lmLoss);
+    if (finished === 0) return;
+    this.accuracy = mix(this.accuracy, accuracy / finished);
+    this.exact = mix(this.exact, exact / finished);
+  }
+}
+
+/** Numbers of a report that are summed up. */
+const SUMMED = ["lmLoss", "qHaltLoss", "finished", "accuracy", "exact", "qHaltAccuracy", "actSteps"] as const;
+type Sums = Record<(typeof SUMMED)[number], number>;
+
+const nothing = (): Sums => ({ lmLoss: 0, qHaltLoss: 0, finished: 0, accuracy: 0, exact: 0, qHaltAccuracy: 0, actSteps: 0 });
+
+/** One point of the training's curves: the means over all reports since the last point. */
+export class CurvePoint {
+  #last: Progress | undefined;
+  #reports = 0;
+  #sums = nothing();
+
+  add(progress: Progress): void {
+    for (const name of SUMMED) this.#sums[name] += progress[name];
+    this.#reports++;
+    this.#last = progress;
+  }
+
+  /** The point and its step, after which the next one begins; undefined where nothing was reported. */
+  take(): { step: number; metrics: Metrics } | undefined {
+    const last = this.#last;
+    if (!last) return undefined;
+    const { lmLoss, qHaltLoss, finished, accuracy, exact, qHaltAccuracy, actSteps } = this.#sums;
+    const metrics = {
+      "train/loss": lmLoss / this.#reports,
+      "train/halt-loss": qHaltLoss / this.#reports,
+      "train/accuracy": accuracy / finished,
+      "train/exact": exact / finished,
+      "train/halt-accuracy": qHaltAccuracy / finished,
+      "train/act-steps": actSteps / finished,
+      "train/lr-trunk": last.lrTrunk,
+      "train/step-seconds": last.stepSeconds,
+    };
+    this.#sums = nothing();
+    this.#reports = 0;
+    this.#last = undefined;
+    return { step: last.step, metrics };
+  }
+}

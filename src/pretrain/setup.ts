@@ -1,0 +1,165 @@
+/** What a request comes to: model, tasks, course, and the job of each worker. */
+import { createHash } from "node:crypto";
+import { microBatchFor, stepBytesPerRow } from "../budget/memory.ts";
+import { loadCheckpoint } from "../checkpoint/load.ts";
+import type { Pretraining } from "../config/pretraining.ts";
+import { splitPairs } from "../data/build.ts";
+import { type PretrainingData, rulesOf } from "../data/pretraining-stream.ts";
+import { UserError } from "../errors.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
+import type { Job } from "../parallel/job.ts";
+import type { PretrainRequest } from "./request.ts";
+import type { SavedRun } from "./saved-run.ts";
+import { type PretrainingTasks, readPretrainingTasks, type Tell } from "./tasks.ts";
+
+/** What is trained on. */
+export interface TrainingSet {
+  readonly data: PretrainingData;
+  readonly tasks: Pick<PretrainingTasks, "trained" | "evaluated">;
+  /** in words, for the model card */
+  readonly descriptions: readonly string[];
+  /** pairs that one epoch shows */
+  readonly epochPairs: number;
+  /** changes where a puzzle id would come to stand for something else */
+  readonly hash: string;
+}
+
+/** Reads the tasks and draws the rules. */
+export function trainingSetOf({ files, settings, seed }: PretrainRequest, tell: Tell): TrainingSet {
+  const descriptions: string[] = [];
+  const real = files.tasks.length + files.evaluation.length > 0;
+  const tasks: PretrainingTasks = real
+    ? readPretrainingTasks(files, { ...settings, seed }, tell)
+    : { trained: [], evaluated: [], sets: [] };
+  for (const { name, kept, given } of tasks.sets) descriptions.push(`${kept} of the ${given} tasks of ${name}`);
+  const share = real ? settings.generatedShare : 1;
+  const kinds = settings.kinds === "all" ? undefined : settings.kinds.split(",").map((kind) => kind.trim());
+  const generated = share > 0 ? { kinds, rulesPerKind: settings.rulesPerKind, seed } : undefined;
+  const rules = generated ? rulesOf(generated) : [];
+  if (generated) descriptions.push(`${rules.length} generated tasks of ${new Set(rules.map(({ kind }) => kind)).size} kinds`);
+  const mixed = real && generated ? `, ${(100 * share).toFixed(0)} % generated` : "";
+  tell("info", `trained on: ${descriptions.join(", ")}${mixed}`);
+  const data: PretrainingData = {
+    tasks: tasks.trained,
+    evaluated: tasks.evaluated.map((task) => ({ ...task, test: task.test.map(({ input }) => ({ input })) })), // answers stay in this process
+    variants: settings.variants,
+    translate: real && settings.translate,
+    generated,
+    generatedShare: share,
+    lives: settings.rowVisits > 0 ? { slots: settings.rowSlots, visits: settings.rowVisits } : undefined,
+  };
+  const realPairs =
+    tasks.trained.reduce((sum, task) => sum + splitPairs(task, true).train.length, 0) +
+    tasks.evaluated.reduce((sum, { train }) => sum + train.length, 0);
+  const epochPairs = real ? Math.round(realPairs / (1 - (share === 1 ? 0 : share))) : rules.length;
+  const meaning = [
+    data.variants,
+    seed,
+    settings.rowVisits,
+    settings.rowSlots,
+    share,
+    ...rules.map(({ label }) => label),
+    "",
+    ...taskNames(tasks),
+  ];
+  return { data, tasks, descriptions, epochPairs, hash: createHash("sha256").update(JSON.stringify(meaning)).digest("hex") };
+}
+
+function taskNames({ trained, evaluated }: PretrainingTasks): string[] {
+  return [...trained.map(({ id }) => id), "", ...evaluated.map(({ id }) => id)];
+}
+
+/** Steps of the whole course: as asked for, as the state has them, or so many epochs; undefined where time decides. */
+export function courseSteps({ steps, settings }: PretrainRequest, saved: SavedRun | undefined, epochPairs: number): number | undefined {
+  if (steps !== undefined) return steps;
+  if (saved?.maxSteps !== undefined) return saved.maxSteps;
+  return settings.epochs > 0 ? Math.max(1, Math.floor((settings.epochs * epochPairs) / settings.batchSize)) : undefined;
+}
+
+/** The shape of the model: that of the checkpoint or training state that is gone on with, where there is one, but for the cycles given. */
+export function modelOf({ settings, from, given }: PretrainRequest, saved: SavedRun | undefined): ModelConfig {
+  const before = saved?.model ?? (from === undefined ? undefined : loadCheckpoint(from).config.model);
+  const asked: ModelConfig = {
+    hiddenSize: settings.hiddenSize,
+    numHeads: settings.numHeads,
+    expansion: 4,
+    innerMultiple: settings.innerMultiple,
+    lLayers: settings.lLayers,
+    hCycles: settings.hCycles,
+    lCycles: settings.lCycles,
+    haltMaxSteps: settings.haltMaxSteps,
+    prefixLength: settings.prefixLength,
+    vocabularySize: 12,
+    puzzleEmbeddingSize: settings.hiddenSize,
+    ropeTheta: settings.ropeTheta,
+    ropeAxes: settings.ropeAxes === "1" ? 1 : 2,
+    rmsNormEps: 1e-5,
+  };
+  if (!before) return asked;
+  const cycles = ["hCycles", "lCycles", "haltMaxSteps"] as const;
+  const others = ["hiddenSize", "numHeads", "lLayers", "innerMultiple", "prefixLength", "ropeAxes", "ropeTheta"] as const;
+  const wrong = others.filter((name) => given.has(name) && asked[name] !== before[name]);
+  if (wrong.length > 0) {
+    const list = wrong.map((name) => `${name} is ${before[name]} there, ${asked[name]} was given`).join("; ");
+    throw new UserError(`${from ?? "the training state"}: the shape can't change, but for the cycles: ${list}`);
+  }
+  return { ...before, ...Object.fromEntries(cycles.filter((name) => given.has(name)).map((name) => [name, asked[name]])) };
+}
+
+/** What a machine gives to each worker. */
+export interface WorkerMeans {
+  readonly engine: "wasm" | "tensorflow";
+  readonly workers: number;
+  readonly threads: number | undefined;
+  readonly memoryBytes: number;
+}
+
+/** The job of every worker, without what the pool fills in. */
+export function jobOf(
+  request: PretrainRequest,
+  model: ModelConfig,
+  { data }: TrainingSet,
+  plannedSteps: number | undefined,
+  { engine, workers, threads, memoryBytes }: WorkerMeans,
+): Omit<Job, "rank" | "worldSize" | "ring"> {
+  const { settings, from, resume } = request;
+  const positions = model.prefixLength + settings.canvas ** 2;
+  const rows = Math.ceil(settings.batchSize / workers);
+  return {
+    engine,
+    threads,
+    compilation: { compile: request.compile, precision: request.precision },
+    seed: request.seed,
+    model,
+    canvas: settings.canvas,
+    fullCanvas: Math.max(settings.fullCanvas, settings.canvas),
+    trunk:
+      resume !== undefined
+        ? { kind: "state", folder: resume }
+        : from !== undefined
+          ? { kind: "checkpoint", folder: from }
+          : { kind: "random" },
+    start: from === undefined ? "zero" : "mean",
+    data: { kind: "pretraining", ...data },
+    globalBatch: settings.batchSize,
+    microBatch: microBatchFor(memoryBytes, stepBytesPerRow(model, positions, engine === "tensorflow"), rows),
+    adam: { ...ADAM_ATAN2_DEFAULTS, weightDecay: settings.weightDecay },
+    puzzleWeightDecay: settings.puzzleWeightDecay,
+    explorationProbability: settings.haltExploration,
+    course: courseOf(settings),
+    plannedSteps,
+  };
+}
+
+function courseOf(settings: Pretraining): Job["course"] {
+  return {
+    lrTrunk: settings.lrTrunk,
+    lrPuzzle: settings.lrPuzzle,
+    warmupSteps: settings.warmupSteps,
+    lrMinRatio: settings.lrMinRatio,
+    emaDecay: settings.emaDecay,
+    emaWarmup: false,
+    frozenShare: 0,
+  };
+}
