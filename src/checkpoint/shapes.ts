@@ -57,7 +57,7 @@ export function notFiniteProblems(tensors: ReadonlyMap<string, Tensor>): string[
 }
 
 /** Index of the first NaN or infinity; -1 where all numbers are finite. */
-function firstNotFinite(data: Float32Array): number {
+export function firstNotFinite(data: Float32Array): number {
   let sum = 0;
   for (let i = 0; i < data.length; i++) sum += data[i]! * 0; // 0 unless one of them is not finite: no branch in the loop
   return sum === 0 ? -1 : data.findIndex((value) => !Number.isFinite(value));

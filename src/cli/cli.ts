@@ -3,6 +3,7 @@ import yargs, { type MiddlewareFunction } from "yargs";
 import { UserError } from "../errors.ts";
 import { benchCommand } from "./bench.ts";
 import { bundleCommand } from "./bundle.ts";
+import { convertCommand } from "./convert.ts";
 import { doctorCommand } from "./doctor.ts";
 import { generateCommand } from "./generate.ts";
 import { mergeCommand } from "./merge.ts";
@@ -27,6 +28,7 @@ export async function runCli(argv: readonly string[]): Promise<void> {
     .command(scoreCommand)
     .command(validateCommand)
     .command(mergeCommand)
+    .command(convertCommand)
     .command(generateCommand)
     .command(benchCommand)
     .command(doctorCommand)
