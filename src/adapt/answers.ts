@@ -3,8 +3,9 @@ import { dirname, join } from "node:path";
 import { testInputsOf } from "../arc/challenges-json.ts";
 import { messageOf } from "../errors.ts";
 import type { EventLog } from "../events.ts";
-import type { Prediction } from "../parallel/job.ts";
+import type { Prediction, PredictionItem } from "../parallel/job.ts";
 import { writeCandidates } from "../predict/candidate-file.ts";
+import type { Vote, VoteEntry } from "../predict/vote-log-file.ts";
 import { scoreAnswers, scoreToJson } from "../score/pass-at-k.ts";
 import { chooseAttempts } from "../submission/choose.ts";
 import { writeSubmission } from "../submission/write.ts";
@@ -12,19 +13,46 @@ import { Ballot } from "./ballot.ts";
 import { itemsOf } from "./items.ts";
 import type { InputOutcome, RunRequest } from "./request.ts";
 
+/** Where votes are kept for a run that is taken up again. */
+export interface VoteKeeper {
+  beginStage(name: string): void;
+  add(votes: readonly Vote[]): void;
+}
+
+/** What answers need of the disk. */
+export interface AnswersDisk {
+  /** votes as they come in; none where there is no run folder */
+  readonly votes?: VoteKeeper | undefined;
+  /** makes room on a full disk, a little more each time; false where there is no more to be had */
+  makeRoom(): boolean;
+}
+
 /** The ballot of a run, its submission and its candidate file. */
 export class Answers {
   /** beside the submission, or in the run folder where there is one */
   readonly candidatesPath: string;
   readonly #request: RunRequest;
   readonly #log: EventLog;
+  readonly #disk: AnswersDisk;
   readonly #ballot = new Ballot();
+  #stage: string | undefined;
+  /** predictions counted in the current stage */
+  readonly #counted = new Set<string>();
   #votes = 0;
 
-  constructor(request: RunRequest, log: EventLog) {
+  constructor(request: RunRequest, log: EventLog, disk: AnswersDisk) {
     this.#request = request;
     this.#log = log;
+    this.#disk = disk;
     this.candidatesPath = join(request.runDir ?? dirname(request.out), "candidates.json");
+  }
+
+  /** Counts what an earlier process of the run has kept. */
+  restore(entries: readonly VoteEntry[]): void {
+    for (const entry of entries) {
+      if (entry.kind === "stage") this.#begin(entry.name);
+      else if (this.#stage !== undefined) this.#count(entry.vote);
+    }
   }
 
   /** Votes counted in all stages. */
@@ -32,32 +60,61 @@ export class Answers {
     return this.#votes;
   }
 
-  /** Begins a stage; votes now count for it. */
-  beginStage(): void {
-    this.#ballot.beginStage();
+  /** Begins a stage; votes now count for it. One that is under way, from an earlier process of the run, goes on. */
+  beginStage(name: string): void {
+    if (this.#stage === name) return;
+    this.#begin(name);
+    this.#disk.votes?.beginStage(name);
+  }
+
+  /** Whether the current stage has this prediction. */
+  has(item: PredictionItem): boolean {
+    return this.#counted.has(keyOf(item));
   }
 
   /** Counts predictions in the current stage. */
   count(predictions: readonly Prediction[]): void {
-    for (const { task, testIndex, variant, rows, cols, cells, qHaltLogit } of predictions) {
-      this.#votes++;
-      this.#ballot.add({ taskId: this.#request.chosen[task]!.id, testIndex, grid: { rows, cols, cells }, qHaltLogit, order: variant });
-    }
+    const votes = predictions.map(({ rows, cols, cells, ...prediction }) => ({ ...prediction, grid: { rows, cols, cells } }));
+    const counted = votes.filter((vote) => this.#count(vote));
+    this.#disk.votes?.add(counted);
+  }
+
+  #begin(name: string): void {
+    this.#stage = name;
+    this.#counted.clear();
+    this.#ballot.beginStage();
+  }
+
+  #count(vote: Vote): boolean {
+    const { task, testIndex, variant, grid, qHaltLogit } = vote;
+    const taskId = this.#request.chosen[task]?.id;
+    const key = keyOf(vote);
+    if (taskId === undefined || this.#counted.has(key)) return false;
+    this.#counted.add(key);
+    this.#votes++;
+    this.#ballot.add({ taskId, testIndex, grid, qHaltLogit, order: variant });
+    return true;
   }
 
   /** Puts the best answers so far on disk; a disk that refuses is reported, and the older file stays. */
   write(last = false): void {
     const { challenges, out } = this.#request;
-    try {
-      const ranked = this.#ballot.rankedAll(challenges.entries);
-      writeSubmission(out, chooseAttempts(challenges.entries, ranked).submission, challenges.entries);
-      writeCandidates(this.candidatesPath, ranked);
-    } catch (error) {
-      this.#log.emit(
-        "error",
-        "write",
-        `${out}: ${messageOf(error)}; the file written before it stands${last ? "" : ", trying again later"}`,
-      );
+    const ranked = this.#ballot.rankedAll(challenges.entries);
+    this.#writeFile(out, last, () => writeSubmission(out, chooseAttempts(challenges.entries, ranked).submission, challenges.entries));
+    this.#writeFile(this.candidatesPath, last, () => writeCandidates(this.candidatesPath, ranked));
+  }
+
+  #writeFile(path: string, last: boolean, write: () => void): void {
+    for (;;) {
+      try {
+        write();
+        return;
+      } catch (error) {
+        if (isDiskFull(error) && this.#disk.makeRoom()) continue;
+        const then = last ? "" : ", trying again later";
+        this.#log.emit("error", "write", `${path}: ${messageOf(error)}; the file written before it stands${then}`);
+        return;
+      }
     }
   }
 
@@ -86,4 +143,14 @@ export class Answers {
       fallbackInputs: chooseAttempts(entries, this.#ballot.rankedAll(entries)).fallbackInputs,
     };
   }
+}
+
+function keyOf({ task, testIndex, variant }: Pick<PredictionItem, "task" | "testIndex" | "variant">): string {
+  return `${task}:${testIndex}:${variant}`;
+}
+
+/** No space, or the user's share of it is used up. */
+function isDiskFull(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOSPC" || code === "EDQUOT";
 }

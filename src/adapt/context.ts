@@ -5,6 +5,7 @@ import type { PredictionItem } from "../parallel/job.ts";
 import type { Answers } from "./answers.ts";
 import type { RunProgress } from "./progress.ts";
 import type { RunRequest } from "./request.ts";
+import type { RunRecord } from "./run-record-file.ts";
 import type { Setup } from "./setup.ts";
 
 /** A run as its phases see it. Instants are seconds on the machine's monotonic clock. */
@@ -15,6 +16,8 @@ export interface RunContext {
   readonly log: EventLog;
   readonly answers: Answers;
   readonly progress: RunProgress;
+  /** how far the run has come, in this process or an earlier one */
+  readonly record: RunRecord;
   /** every test input under the original variant */
   readonly items: readonly PredictionItem[];
   /** instant by which work must be over */

@@ -9,15 +9,18 @@ const WRITE_SECONDS = 2;
 
 /** Predicts in rounds over all test inputs: time that runs out costs votes, not tasks. */
 export async function predict(context: RunContext, pool: WorkerPool, plan: Plan): Promise<void> {
-  const { request, setup, clock, log, answers, progress, items, deadline, now } = context;
-  answers.beginStage();
+  const { request, setup, clock, log, answers, progress, record, items, deadline, now } = context;
+  record.note({ phase: "predict" });
+  answers.beginStage("final");
+  pool.forgive();
   progress.phase("predict", deadline - clock.processStart);
   const rounds = Array.from({ length: setup.variants }, (_, variant) => itemsOf(request.chosen, variant)).flat();
   let perPrediction = 0;
   const chunk = Math.max(1, Math.min(setup.microBatch, Math.ceil(items.length / pool.alive.length)));
-  let made = 0;
+  const left = rounds.filter((item) => !answers.has(item)); // all but those of an earlier process of the run
+  let made = rounds.length - left.length;
   let written = Number.NEGATIVE_INFINITY;
-  await pool.predict(rounds, {
+  await pool.predict(left, {
     actSteps: plan.actSteps,
     chunk,
     owner: ownersOf(request),

@@ -59,12 +59,12 @@ export class RunProgress {
     this.#shown = Number.NEGATIVE_INFINITY;
   }
 
-  /** A worker's report of a training step. Metrics are the whole batch's where workers are joined. */
-  worker(rank: number, { progress, rssBytes, tensors }: Extract<Report, { kind: "progress" }>): void {
+  /** A worker's report of a training step. Metrics are the whole batch's where workers are joined; those of the one that `leads` are told. */
+  worker(rank: number, { progress, rssBytes, tensors }: Extract<Report, { kind: "progress" }>, leads: boolean): void {
     this.#rss[rank] = Math.max(this.#rss[rank]!, rssBytes);
     this.#tensors[rank] = tensors;
     const mix = (old: number | undefined, value: number): number => (old === undefined ? value : old + MEAN_WEIGHT * (value - old));
-    if (rank !== 0) return;
+    if (!leads) return;
     this.#step = progress.step;
     this.#lmLoss = mix(this.#lmLoss, progress.lmLoss);
     if (progress.finished > 0) {

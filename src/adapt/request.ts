@@ -33,6 +33,10 @@ export interface RunRequest {
   readonly joined: boolean;
   readonly canvas: number | "auto";
   readonly memoryBytesPerWorker: number;
+  /** seconds between two snapshots at least */
+  readonly snapshotSeconds: number;
+  /** the same on the engine that runs anywhere, where the one that was chosen need not be had */
+  readonly onWasm?: (() => RunRequest) | undefined;
   readonly seed: string;
   readonly recipe: Recipe;
 }
@@ -59,6 +63,8 @@ export interface RunResult {
   readonly seconds: { readonly load: number; readonly adapt: number; readonly predict: number; readonly total: number };
   readonly engine: string;
   readonly workers: number;
+  /** how often a worker was lost */
+  readonly lost: number;
   readonly fallbackInputs: number;
   readonly canvas: number;
   readonly votes: number;

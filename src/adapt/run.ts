@@ -1,41 +1,54 @@
 /** The main job: adapt to the tasks, predict, vote, write; a valid submission stands from the first second to the last. */
+import { dirname } from "node:path";
 import { describeBadTasks } from "../arc/challenges-json.ts";
 import type { Clock } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
 import { messageOf, UserError } from "../errors.ts";
 import type { EventLog } from "../events.ts";
-import { WorkerPool } from "../parallel/coordinator.ts";
 import { Answers } from "./answers.ts";
 import type { RunContext } from "./context.ts";
+import { Crew } from "./crew.ts";
+import { RunDisk } from "./disk.ts";
 import { itemsOf } from "./items.ts";
 import { planRun } from "./plan-phases.ts";
 import { predict } from "./prediction.ts";
 import { RunProgress } from "./progress.ts";
 import { type InputOutcome, isPredictOnly, type RunRequest, type RunResult } from "./request.ts";
+import type { RunState } from "./run-folder.ts";
 import { type Setup, setUp } from "./setup.ts";
 import { train } from "./training.ts";
 import { zeroRound } from "./zero-round.ts";
 
 /** Kept at the end for the last write, ending the workers, and leaving. */
 const RESERVE_SECONDS = 1.0;
+/** How often the state of the run is looked at. */
+const TICK_MILLIS = 1000;
 
 /** Runs the job. A submission of fallback answers is in place before it is created, so `stop` always leaves a valid one behind. */
 export class Run {
-  readonly #request: RunRequest;
+  #request: RunRequest;
+  #setup: Setup;
   readonly #clock: Clock;
   readonly #log: EventLog;
+  readonly #state: RunState;
+  readonly #disk: RunDisk;
   readonly #answers: Answers;
   readonly #progress: RunProgress;
-  #pool: WorkerPool | undefined;
+  #crew: Crew | undefined;
+  #ticking: NodeJS.Timeout | undefined;
   #stopped = false;
   /** the work ended because of an error, not of the clock */
   #failed = false;
 
-  constructor(request: RunRequest, clock: Clock, log: EventLog) {
+  constructor(request: RunRequest, clock: Clock, log: EventLog, state: RunState) {
     this.#request = request;
+    this.#setup = setUp(request);
     this.#clock = clock;
     this.#log = log;
-    this.#answers = new Answers(request, log);
+    this.#state = state;
+    this.#disk = new RunDisk(dirname(request.out), state.snapshots, log);
+    this.#answers = new Answers(request, log, { votes: state.votes, makeRoom: () => this.#disk.makeRoom() });
+    this.#answers.restore(state.earlier ?? []);
     this.#progress = new RunProgress(log, clock, request.workers);
   }
 
@@ -43,30 +56,24 @@ export class Run {
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#pool?.kill();
+    clearInterval(this.#ticking);
+    this.#crew?.end();
     this.#progress.end();
     this.#answers.write(true);
+    this.#disk.close();
   }
 
   /** @returns the result; also where the deadline cut the work short */
   async execute(): Promise<RunResult> {
-    const { challenges, chosen } = this.#request;
+    const { challenges } = this.#request;
+    const { record } = this.#state;
     for (const line of describeBadTasks(this.#request.challengesPath, challenges.bad))
       this.#log.emit("warn", "bad-task", `${line}; it gets fallback answers`);
     for (const note of challenges.notes) this.#log.emit("warn", "note", note);
-    const setup = setUp(this.#request);
-    const context: RunContext = {
-      request: this.#request,
-      setup,
-      clock: this.#clock,
-      log: this.#log,
-      answers: this.#answers,
-      progress: this.#progress,
-      items: itemsOf(chosen, 0),
-      deadline: this.#end(),
-      now: () => this.#now(),
-      stopped: () => this.#stopped,
-    };
+    this.#disk.open();
+    if (this.#state.earlier) this.#takeUp();
+    const deadline = this.#end();
+    const items = itemsOf(this.#request.chosen, 0);
     const seconds = { load: 0, adapt: 0, predict: 0 };
     let running: { name: "adapt" | "predict"; began: number } | undefined;
     const took = (): void => {
@@ -83,21 +90,40 @@ export class Run {
     let engineInWords: string = this.#request.engine.engine;
     // However the work goes, this is when it is over.
     const cut = new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Math.max(0, (context.deadline - this.#now()) * 1000));
+      const timer = setTimeout(resolve, Math.max(0, (deadline - this.#now()) * 1000));
       timer.unref();
     });
     const work = async (): Promise<void> => {
-      if (context.items.length === 0) return this.#log.emit("warn", "nothing", "no test input to work on; the fallback answers stand");
-      const { pool, engine } = await this.#startWorkers(setup, context.deadline);
+      if (items.length === 0) return this.#log.emit("warn", "nothing", "no test input to work on; the fallback answers stand");
+      if (record.notes.phase === "done") return;
+      const began = this.#clock.now();
+      const { crew, engine } = await this.#startWorkers(deadline);
+      const { pool } = crew;
       engineInWords = engine;
-      seconds.load = this.#clock.now();
-      const perPrediction = await timed("predict", () => zeroRound(context, pool));
-      const plan = planRun(context, perPrediction);
-      if (plan.trainSeconds > 0) {
+      seconds.load = this.#clock.now() - (this.#state.earlier ? began : 0);
+      const context: RunContext = {
+        request: this.#request,
+        setup: this.#setup,
+        clock: this.#clock,
+        log: this.#log,
+        answers: this.#answers,
+        progress: this.#progress,
+        record,
+        items,
+        deadline,
+        now: () => this.#now(),
+        stopped: () => this.#stopped,
+      };
+      const { notes } = record;
+      const perPrediction = notes.perPrediction ?? (await timed("predict", () => zeroRound(context, pool)));
+      const plan = notes.plan ?? planRun(context, perPrediction);
+      record.note({ perPrediction, plan });
+      if (plan.trainSeconds > 0 && notes.phase !== "predict") {
         const trained = await timed("adapt", () => train(context, pool, plan, perPrediction));
         steps = trained.steps;
         this.#failed ||= trained.failed;
       }
+      if (this.#stopped) return;
       await timed("predict", () => predict(context, pool, plan));
     };
     const worked = work().catch((error: unknown) => {
@@ -111,9 +137,10 @@ export class Run {
     } finally {
       this.stop();
     }
+    record.note({ phase: "done", processes: [] });
     took(); // the phase that the deadline cut
     steps = Math.max(steps, this.#progress.step);
-    if (context.items.length > 0 && steps === 0 && !this.#failed && !isPredictOnly(this.#request)) {
+    if (items.length > 0 && steps === 0 && !this.#failed && !isPredictOnly(this.#request) && !this.#state.earlier) {
       const left = `the budget of ${formatDuration(this.#request.budgetSeconds)} left no time for`;
       const text =
         this.#answers.votes > 0
@@ -121,7 +148,7 @@ export class Run {
           : `${left} a prediction; these are fallback answers`;
       this.#log.emit("warn", "budget", text);
     }
-    return this.#result(seconds, steps, engineInWords, setup);
+    return this.#result(seconds, steps, engineInWords);
   }
 
   /** Best answers of every test input worked on. */
@@ -138,34 +165,47 @@ export class Run {
     return this.#clock.processStart + this.#clock.now();
   }
 
-  async #startWorkers(setup: Setup, deadline: number): Promise<{ pool: WorkerPool; engine: string }> {
-    const { workers, joined } = this.#request;
-    for (const warning of setup.warnings) this.#log.emit("warn", "canvas", warning);
-    this.#log.emit("info", "start", setup.description);
-    const { pool, ready: started } = WorkerPool.start(setup.jobs, joined, {
-      environment: this.#request.environment,
-      watcher: {
-        progress: (rank, report) => this.#progress.worker(rank, report),
-        warning: (rank, sentence) => this.#log.emit("warn", "slower", `worker ${rank}: ${sentence}`),
-        line: (rank, text) => this.#log.emit("debug", "worker", `worker ${rank}: ${text}`),
-        lost: (rank, message) => {
-          if (!this.#stopped) this.#log.emit("error", "lost", `worker ${rank} of ${workers}: ${message}; going on with the others`);
-        },
-      },
-      startBy: deadline - this.#now(),
-    });
-    this.#pool = pool; // before anything can happen: `stop` ends its processes
-    const ready = await started;
-    for (const warning of ready[0]!.warnings) this.#log.emit("debug", "variants", warning);
-    this.#log.emit(
-      "info",
-      "ready",
-      `${workers} workers ready after ${this.#clock.now().toFixed(1)} s: ${ready[0]!.engine}, ${ready[0]!.parameters} parameters, ${ready[0]!.epochLength} pairs an epoch`,
-    );
-    return { pool, engine: ready[0]!.engine };
+  /** Goes on with what an earlier process of the run has done. */
+  #takeUp(): void {
+    const { notes } = this.#state.record;
+    const left = this.#request.budgetSeconds - this.#clock.now();
+    const text = `the run is taken up again in phase ${notes.phase}, with ${this.#answers.votes} votes; ${formatDuration(this.#clock.now())} have passed, ${formatDuration(Math.max(0, left))} are left`;
+    this.#log.emit("info", "resumed", text, { phase: notes.phase, votes: this.#answers.votes });
+    if (this.#answers.votes > 0) this.#answers.write();
   }
 
-  #result(seconds: { load: number; adapt: number; predict: number }, steps: number, engine: string, setup: Setup): RunResult {
+  async #startWorkers(deadline: number): Promise<{ crew: Crew; engine: string }> {
+    const start = async (): Promise<{ crew: Crew; engine: string }> => {
+      const crew = new Crew(this.#request, this.#setup, {
+        clock: this.#clock,
+        log: this.#log,
+        progress: this.#progress,
+        state: this.#state,
+        startBy: deadline - this.#now(),
+        stopped: () => this.#stopped,
+      });
+      this.#crew = crew; // before anything can happen: `stop` ends its processes
+      const tick = (): void => this.#state.record.tick(crew.processes);
+      clearInterval(this.#ticking);
+      this.#ticking = setInterval(tick, TICK_MILLIS);
+      this.#ticking.unref();
+      tick();
+      return { crew, engine: await crew.ready };
+    };
+    try {
+      return await start();
+    } catch (error) {
+      const onWasm = this.#stopped ? undefined : this.#request.onWasm?.();
+      if (!onWasm) throw error;
+      this.#crew?.end();
+      this.#log.emit("warn", "engine", `${messageOf(error)}; GOING ON WITH THE WASM ENGINE, which is some ten times slower`);
+      this.#request = onWasm;
+      this.#setup = setUp(onWasm);
+      return await start();
+    }
+  }
+
+  #result(seconds: { load: number; adapt: number; predict: number }, steps: number, engine: string): RunResult {
     const { out, workers, solutions } = this.#request;
     return {
       submission: out,
@@ -175,7 +215,8 @@ export class Run {
       seconds: { ...seconds, total: this.#clock.now() },
       engine,
       workers,
-      canvas: setup.canvas,
+      lost: this.#crew?.lost ?? 0,
+      canvas: this.#setup.canvas,
       votes: this.#answers.votes,
       lmLoss: this.#progress.lmLoss,
       demonstrationExact: this.#progress.exact,

@@ -6,9 +6,6 @@ import type { Job } from "../parallel/job.ts";
 import { itemsOf, ownerOf } from "./items.ts";
 import type { RunRequest } from "./request.ts";
 
-/** A job without what the pool fills in. */
-export type JobPart = Omit<Job, "rank" | "worldSize" | "ring">;
-
 /** Sizes of a run, and a job for each worker. */
 export interface Setup {
   /** cells a side */
@@ -19,7 +16,7 @@ export interface Setup {
   readonly actSteps: number;
   /** variants to predict under, per test input */
   readonly variants: number;
-  readonly jobs: readonly JobPart[];
+  readonly jobs: readonly Job[];
   /** the start in words, for the log */
   readonly description: string;
   /** what the user had better know of it */
@@ -37,7 +34,7 @@ export function setUp(request: RunRequest): Setup {
   const perWorker = Math.max(1, Math.ceil(recipe.batchSize / workers));
   const rowBytes = stepBytesPerRow(model, positions, engine.engine === "tensorflow");
   const microBatch = microBatchFor(request.memoryBytesPerWorker, rowBytes, perWorker);
-  const shared: JobPart = {
+  const shared: Job = {
     engine: engine.engine,
     threads: request.threads,
     compilation: request.compilation,

@@ -18,15 +18,17 @@ export interface Trained {
 
 /** @param perPrediction seconds that a prediction takes on one worker */
 export async function train(context: RunContext, pool: WorkerPool, plan: Plan, perPrediction: number): Promise<Trained> {
-  const { request, setup, clock, log, answers, progress, items, deadline, now } = context;
-  const began = now();
+  const { request, setup, clock, log, answers, progress, record, items, deadline, now } = context;
+  const began = clock.processStart + (record.notes.trainBegan ?? clock.now());
+  record.note({ phase: "train", trainBegan: began - clock.processStart });
   const final = began + plan.trainSeconds;
   const { steps: maxSteps } = request;
   const roundSeconds = (perPrediction * items.length) / Math.max(1, pool.alive.length);
   const interim = maxSteps === undefined && roundSeconds * INTERIM_AT.length < INTERIM_SHARE * plan.trainSeconds ? INTERIM_AT : [];
   let steps = 0;
   progress.phase("train", final - clock.processStart);
-  for (const share of [...interim, 1]) {
+  for (const [i, share] of [...interim, 1].entries()) {
+    if (share < 1 && i < record.notes.interims) continue; // made by an earlier process of the run
     const trained = await pool.train({ deadline: began + share * plan.trainSeconds, finalDeadline: final, maxSteps });
     if (context.stopped()) return { steps, failed: false };
     if (trained.length === 0) {
@@ -34,8 +36,8 @@ export async function train(context: RunContext, pool: WorkerPool, plan: Plan, p
       return { steps, failed: true };
     }
     steps = trained[0]!.step;
-    if (share === 1) break;
-    answers.beginStage();
+    if (share === 1 || trained.every(({ why }) => why === "diverged")) break;
+    answers.beginStage(`interim ${share}`);
     await pool.predict(items, {
       actSteps: plan.actSteps,
       chunk: setup.microBatch,
@@ -44,8 +46,10 @@ export async function train(context: RunContext, pool: WorkerPool, plan: Plan, p
       arrived: (predictions) => answers.count(predictions),
     });
     answers.write();
+    record.note({ interims: i + 1 });
     log.emit("info", "interim", `interim answers after step ${steps}`, answers.score());
   }
+  await pool.keep();
   if (steps > 0) log.emit("info", "trained", `${steps} optimizer steps in ${formatDuration(now() - began)}; ${progress.summary()}`);
   return { steps, failed: false };
 }

@@ -14,7 +14,7 @@ const ZERO_ROUND_SHARE = 0.08;
  */
 export async function zeroRound(context: RunContext, pool: WorkerPool): Promise<number> {
   const { request, setup, log, answers, items, deadline, now } = context;
-  answers.beginStage();
+  answers.beginStage("unadapted");
   const workers = pool.alive.length;
   let spent = 0;
   let made = 0;

@@ -1,48 +1,54 @@
 /** `run`: from challenges.json to submission.json within a budget. */
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
-import { join } from "node:path";
-import pc from "picocolors";
+import { join, resolve } from "node:path";
 import type { Argv, CommandModule } from "yargs";
-import type { RunRequest, RunResult } from "../adapt/request.ts";
+import type { RunRequest } from "../adapt/request.ts";
 import { Run } from "../adapt/run.ts";
+import { type EarlierRun, RunFolder, refuseOtherTasks, tasksSha256, unkeptState } from "../adapt/run-folder.ts";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
-import { equalGrids } from "../arc/grid.ts";
+import type { Entry } from "../arc/challenges-json.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
-import type { Task } from "../arc/task.ts";
-import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
+import { type ChosenEngine, chooseEngine, workerEnvironment } from "../backend/choose.ts";
 import { countGpus } from "../backend/gpus.ts";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import { realClock } from "../budget/clock.ts";
 import { parseDuration } from "../budget/duration.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import { recipeFlags, withRecipeFlags } from "../config/flags.ts";
-import { nearest, resolveRecipe } from "../config/resolve.ts";
+import type { SettingName } from "../config/recipe.ts";
+import { type ResolvedRecipe, resolveRecipe } from "../config/resolve.ts";
+import { flagName } from "../config/settings.ts";
 import { messageOf, UserError } from "../errors.ts";
-import { type LogLevel, openEventLog } from "../events.ts";
-import { writeFileAtomically } from "../files/atomic.ts";
+import { type EventLog, type LogLevel, openEventLog } from "../events.ts";
 import { fallbackSubmission } from "../submission/fallback.ts";
+import { validateSubmission } from "../submission/validate.ts";
 import { writeSubmission } from "../submission/write.ts";
 import type { CompileMode, Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
+import { chooseTasks, MAX_WORKERS, parseCanvas, parseWorkers, spentSeconds, workersFor } from "./run-options.ts";
+import { printTable } from "./run-table.ts";
 
 interface RunArgs {
-  challenges: string;
+  challenges: string | undefined;
   solutions: string | undefined;
-  checkpoint: string;
+  checkpoint: string | undefined;
   scratch: boolean;
   out: string;
   runDir: string | undefined;
+  resume: string | undefined;
   budget: string;
   startedAt: string | undefined;
   steps: number | undefined;
   workers: string;
+  requireGpus: number | undefined;
   engine: EngineChoice;
   compile: CompileMode;
   precision: Precision;
   tfLib: string | undefined;
   sync: "allreduce" | "none";
   canvas: string;
+  snapshotEvery: string;
   limit: number | undefined;
   tasks: string | undefined;
   preset: string | undefined;
@@ -59,8 +65,29 @@ const SIGNALS = [
   ["SIGHUP", 1],
 ] as const;
 
-/** More processes than this on one machine share too little work each. */
-const MAX_WORKERS = 4;
+/** Options that a run which is taken up again was begun with; the others are the process's own. */
+const KEPT = {
+  challenges: undefined,
+  solutions: undefined,
+  checkpoint: undefined,
+  scratch: false,
+  out: "submission.json",
+  budget: "11h30m",
+  steps: undefined,
+  workers: "auto",
+  requireGpus: undefined,
+  engine: "auto",
+  compile: "auto",
+  precision: "auto",
+  tfLib: undefined,
+  sync: "allreduce",
+  canvas: "auto",
+  snapshotEvery: "60s",
+  limit: undefined,
+  tasks: undefined,
+  seed: "0",
+} as const satisfies Partial<RunArgs>;
+const PATHS: readonly (keyof typeof KEPT)[] = ["challenges", "solutions", "checkpoint", "out", "tfLib"];
 
 export const runCommand: CommandModule<object, RunArgs> = {
   command: "run",
@@ -68,13 +95,13 @@ export const runCommand: CommandModule<object, RunArgs> = {
   builder: (y) =>
     withRecipeFlags(
       withCompilationFlags(y)
-        .option("challenges", { type: "string", demandOption: true, describe: "Kaggle challenges file, or folder of task files" })
-        .option("checkpoint", { type: "string", demandOption: true, describe: "folder of a pre-trained checkpoint" })
+        .option("challenges", { type: "string", describe: "Kaggle challenges file, or folder of task files (required)" })
+        .option("checkpoint", { type: "string", describe: "folder of a pre-trained checkpoint (required)" })
         .option("solutions", { type: "string", describe: "solutions file: score at the end (dry run); answers are never looked at before" })
-        .option("out", { type: "string", default: "submission.json", describe: "submission to write; candidates.json goes beside it" })
+        .option("out", { type: "string", default: KEPT.out, describe: "submission to write; candidates.json goes beside it" })
         .option("budget", {
           type: "string",
-          default: "11h30m",
+          default: KEPT.budget,
           describe: "wall clock from the start of the process, all included: 90s, 15m, 11h30m",
         })
         .option("started-at", {
@@ -84,108 +111,215 @@ export const runCommand: CommandModule<object, RunArgs> = {
         .option("steps", { type: "number", describe: "optimizer steps, where they end before the budget does" })
         .option("workers", {
           type: "string",
-          default: "auto",
+          default: KEPT.workers,
           describe: `processes: auto (one a GPU, else one a core, at most ${MAX_WORKERS}) or a number`,
         })
-        .option("engine", { choices: ENGINES, default: "auto" as const, describe: "auto takes TensorFlow where it is at hand, else wasm" })
+        .option("require-gpus", { type: "number", describe: "refuse to run on fewer GPUs; otherwise a run takes what there is" })
+        .option("engine", { choices: ENGINES, default: KEPT.engine, describe: "auto takes TensorFlow where it is at hand, else wasm" })
         .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library" })
         .option("sync", {
           choices: ["allreduce", "none"] as const,
-          default: "allreduce" as const,
+          default: KEPT.sync,
           describe: "workers train one model together, or each its own on its share of the tasks",
         })
         .option("canvas", {
           type: "string",
-          default: "auto",
+          default: KEPT.canvas,
           describe: "canvas side in cells: auto (as small as the tasks allow) or 1..30",
         })
         .option("scratch", {
           type: "boolean",
-          default: false,
+          default: KEPT.scratch,
           describe: "keep the checkpoint's shape but start from random weights (a baseline)",
         })
         .option("limit", { type: "number", describe: "work on the first N tasks only; the others get fallback answers" })
         .option("tasks", { type: "string", describe: "work on these task ids only, comma-separated" })
-        .option("run-dir", { type: "string", describe: "folder for the log, the resolved settings and candidates.json" }),
+        .option("run-dir", {
+          type: "string",
+          describe: "folder for the log, the resolved settings, candidates.json and what --resume goes on from",
+        })
+        .option("resume", {
+          type: "string",
+          describe: "go on with the run of such a folder, within its budget; where it holds none, one begins with the other options",
+        })
+        .option("snapshot-every", {
+          type: "string",
+          default: KEPT.snapshotEvery,
+          describe: "least time between snapshots of the training; longer where they would take more than 2 % of it",
+        }),
     ) as unknown as Argv<RunArgs>,
   handler: runHandler,
 };
 
-async function runHandler(args: RunArgs): Promise<void> {
+async function runHandler(given: RunArgs): Promise<void> {
   let run: Run | undefined;
+  let folder: RunFolder | undefined;
+  let { out } = given;
   for (const [signal, number] of SIGNALS) {
     process.once(signal, () => {
       run?.stop();
-      console.error(`${signal}: ${run ? `the best submission so far is in ${args.out}` : "nothing had been begun"}`);
+      folder?.close();
+      console.error(`${signal}: ${run ? `the best submission so far is in ${out}` : "nothing had been begun"}`);
       process.exit(128 + number);
     });
   }
-  const clock = realClock(spentSeconds(args.startedAt));
-  const log = writing(`--run-dir ${args.runDir}`, () =>
-    openEventLog({
-      file: args.runDir === undefined ? undefined : join(args.runDir, "events.jsonl"),
-      level: args.logLevel ?? "info",
-      seconds: () => clock.now(),
-    }),
-  );
-  // What can be wrong with the options is told before anything is written; then a valid submission comes first of all.
-  const budgetSeconds = parseDuration(args.budget, "--budget");
-  const config = args.config === undefined ? undefined : { text: readConfig(args.config), where: args.config };
-  const { recipe, origins } = resolveRecipe(args.preset, config, recipeFlags(args as unknown as Record<string, unknown>));
-  const canvas = parseCanvas(args.canvas);
-  if (args.steps !== undefined && !(Number.isInteger(args.steps) && args.steps >= 0))
-    throw new UserError(`--steps ${args.steps}: expected a whole number from 0 up`);
-  const challenges = readChallenges(args.challenges);
-  const chosen = chooseTasks(challenges.tasks, args);
-  const cores = availableParallelism();
-  parseWorkers(args.workers, 0, cores);
-  writing(`--out ${args.out}`, () => writeSubmission(args.out, fallbackSubmission(challenges.entries), challenges.entries));
-  log.emit("info", "fallback", `${args.out}: valid fallback answers for all ${challenges.entries.length} tasks are in place`);
-  const { config: checkpointConfig } = loadCheckpoint(args.checkpoint);
-  const solutions: Solutions | undefined = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
-  const engine = chooseEngine(args.engine, args.tfLib);
-  const gpus = engine.engine === "tensorflow" ? countGpus() : 0;
-  const workers = Math.min(parseWorkers(args.workers, gpus, cores), recipe.batchSize);
-  const threads = engine.engine === "tensorflow" && gpus === 0 ? Math.max(1, Math.floor(cores / workers)) : undefined;
-  const request: RunRequest = {
-    challenges,
-    challengesPath: args.challenges,
-    chosen,
-    solutions,
-    checkpoint: { folder: args.checkpoint, config: checkpointConfig },
-    scratch: args.scratch,
-    out: args.out,
-    runDir: args.runDir,
-    budgetSeconds,
-    steps: args.steps,
-    workers,
-    threads,
-    compilation: { compile: args.compile, precision: args.precision },
-    engine,
-    environment: (rank) => ({ ...workerEnvironment(engine, threads), ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: String(rank % gpus) }) }),
-    joined: args.sync === "allreduce",
-    canvas,
-    memoryBytesPerWorker: engine.engine === "wasm" ? 0.6e9 : (0.4 * totalmem()) / workers,
-    seed: args.seed ?? "0",
-    recipe,
-  };
-  if (args.runDir !== undefined) {
-    mkdirSync(args.runDir, { recursive: true });
-    const settings = Object.fromEntries(
-      Object.entries(recipe).map(([name, value]) => [name, { value, origin: origins[name as keyof typeof origins] }]),
+  const option = given.resume === undefined ? "run-dir" : "resume";
+  if (given.resume !== undefined && given.runDir !== undefined && resolve(given.resume) !== resolve(given.runDir))
+    throw new UserError(`--resume ${given.resume} and --run-dir ${given.runDir}: name the folder once`);
+  const path = given[option === "resume" ? "resume" : "runDir"];
+  if (path !== undefined) folder = writing(`--${option} ${path}`, () => RunFolder.open(path, given.resume !== undefined));
+  try {
+    const earlier = folder?.earlier;
+    const clock = realClock(earlier ? earlier.elapsedSeconds - performance.now() / 1000 : spentSeconds(given.startedAt));
+    const log = writing(`--${option} ${path}`, () =>
+      openEventLog({
+        file: path === undefined ? undefined : join(path, "events.jsonl"),
+        level: given.logLevel ?? "info",
+        seconds: () => clock.now(),
+      }),
     );
-    writeFileAtomically(
-      join(args.runDir, "config.json"),
-      `${JSON.stringify({ settings, seed: request.seed, budgetSeconds, workers, engine: engine.engine, checkpoint: args.checkpoint, challenges: args.challenges }, null, 2)}\n`,
-    );
+    const args = earlier ? optionsOf(earlier, given, log) : given;
+    out = args.out;
+    // What can be wrong with the options is told before anything is written; then a valid submission comes first of all.
+    if (args.challenges === undefined || args.checkpoint === undefined) {
+      const missing = (["challenges", "checkpoint"] as const).filter((name) => args[name] === undefined).map((name) => `--${name}`);
+      const why = given.resume === undefined ? "" : `; ${given.resume} holds no run that could be taken up`;
+      throw new UserError(`${missing.join(" and ")} must be given${why}`);
+    }
+    const budgetSeconds = parseDuration(args.budget, "--budget");
+    const snapshotSeconds = parseDuration(args.snapshotEvery, "--snapshot-every");
+    const resolved = earlier ? settingsOf(earlier, given, log) : resolveSettings(args);
+    const canvas = parseCanvas(args.canvas);
+    if (args.steps !== undefined && !(Number.isInteger(args.steps) && args.steps >= 0))
+      throw new UserError(`--steps ${args.steps}: expected a whole number from 0 up`);
+    const askedWorkers = parseWorkers(args.workers);
+    const challenges = readChallenges(args.challenges);
+    const chosen = chooseTasks(challenges.tasks, args);
+    if (earlier) refuseOtherTasks(earlier, chosen, args.challenges);
+    writing(`--out ${out}`, () => writeFallback(out, challenges.entries, earlier !== undefined, log));
+    if (folder && !earlier) {
+      const { recipe, origins } = resolved;
+      const settings = Object.entries(recipe).map(([name, value]) => [name, { value, origin: origins[name as SettingName] }]);
+      const config = { arguments: keptOptions(args), settings: Object.fromEntries(settings), tasksSha256: tasksSha256(chosen) };
+      writing(`--${option} ${path}`, () => folder?.begin(config, clock));
+    }
+    log.emit("debug", "recipe", "settings of the adaptation", { ...resolved });
+    const state = folder?.state(clock, (text) => log.emit("warn", "disk", text)) ?? unkeptState(clock);
+    const { config: checkpointConfig } = loadCheckpoint(args.checkpoint);
+    const solutions: Solutions | undefined = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
+    const checkpoint = { folder: args.checkpoint, config: checkpointConfig };
+    const cores = availableParallelism();
+    const requestOn = (engine: ChosenEngine, gpus: number): RunRequest => {
+      const { recipe } = resolved;
+      const apart = args.sync === "none" ? state.record.notes.workers : undefined; // each has its own tasks and its own snapshots
+      const workers = Math.min(apart ?? workersFor(askedWorkers, gpus, cores), recipe.batchSize);
+      const threads = engine.engine === "tensorflow" && gpus === 0 ? Math.max(1, Math.floor(cores / workers)) : undefined;
+      return {
+        challenges,
+        challengesPath: args.challenges!,
+        chosen,
+        solutions,
+        checkpoint,
+        scratch: args.scratch,
+        out,
+        runDir: path,
+        budgetSeconds,
+        steps: args.steps,
+        workers,
+        threads,
+        compilation: { compile: args.compile, precision: args.precision },
+        engine,
+        environment: (rank) => ({
+          ...workerEnvironment(engine, threads),
+          ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: String(rank % gpus) }),
+        }),
+        joined: args.sync === "allreduce",
+        canvas,
+        memoryBytesPerWorker: engine.engine === "wasm" ? 0.6e9 : (0.4 * totalmem()) / workers,
+        snapshotSeconds,
+        seed: args.seed ?? KEPT.seed,
+        recipe,
+        ...(args.engine === "auto" &&
+          engine.engine === "tensorflow" && { onWasm: () => requestOn({ ...chooseEngine("wasm"), reason: "TensorFlow failed" }, 0) }),
+      };
+    };
+    const engine = chooseEngine(args.engine, args.tfLib);
+    const gpus = engine.engine === "tensorflow" ? countGpus() : 0;
+    checkGpus(gpus, engine, args.requireGpus, askedWorkers, log);
+    const request = requestOn(engine, gpus);
+    state.record.note({ workers: request.workers });
+    run = new Run(request, clock, log, state);
+    const result = await run.execute();
+    if (!args.json) printTable(run, result, solutions);
+    log.close();
+    if (args.json) console.log(JSON.stringify(result));
+  } finally {
+    folder?.close();
   }
-  log.emit("debug", "recipe", "settings of the adaptation", { recipe, origins });
-  run = new Run(request, clock, log);
-  const result = await run.execute();
-  if (!args.json) printTable(run, result, solutions);
-  log.close();
-  if (args.json) console.log(JSON.stringify(result));
   process.exit(0); // workers are gone; a timer or a socket left over must not hold the run past its budget
+}
+
+/** The first submission: fallback answers, unless a process before this one has left a better one. */
+function writeFallback(out: string, entries: readonly Entry[], resumed: boolean, log: EventLog): void {
+  if (resumed && existsSync(out) && validateSubmission(readFileSync(out, "utf8"), entries).length === 0) return;
+  writeSubmission(out, fallbackSubmission(entries), entries);
+  log.emit("info", "fallback", `${out}: valid fallback answers for all ${entries.length} tasks are in place`);
+}
+
+function resolveSettings(args: RunArgs): ResolvedRecipe {
+  const config = args.config === undefined ? undefined : { text: readConfig(args.config), where: args.config };
+  return resolveRecipe(args.preset, config, recipeFlags(args as unknown as Record<string, unknown>));
+}
+
+/** Options to be kept with the run, paths made absolute. */
+function keptOptions(args: RunArgs): Record<string, unknown> {
+  const names = Object.keys(KEPT) as (keyof typeof KEPT)[];
+  return Object.fromEntries(names.flatMap((name) => (args[name] === undefined ? [] : [[name, keptValue(args, name)]])));
+}
+
+function keptValue(args: RunArgs, name: keyof typeof KEPT): unknown {
+  const value = args[name];
+  return PATHS.includes(name) && typeof value === "string" ? resolve(value) : value;
+}
+
+/** A run goes on with the options that it began with; others given now are named in a warning. */
+function optionsOf({ config }: EarlierRun, given: RunArgs, log: EventLog): RunArgs {
+  const names = Object.keys(KEPT) as (keyof typeof KEPT)[];
+  const ignored = names.filter((name) => {
+    const value = keptValue(given, name);
+    return given[name] !== undefined && given[name] !== KEPT[name] && value !== config.arguments[name];
+  });
+  for (const name of ignored) {
+    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    const text = `${flag} ${String(given[name])} is ignored: the run goes on with what it began with (${String(config.arguments[name] ?? "nothing")})`;
+    log.emit("warn", "resume-options", text);
+  }
+  const none = Object.fromEntries(names.map((name) => [name, undefined]));
+  return { ...given, ...none, ...config.arguments } as RunArgs;
+}
+
+/** The settings that the run began with. */
+function settingsOf({ config }: EarlierRun, given: RunArgs, log: EventLog): ResolvedRecipe {
+  const values = Object.fromEntries(Object.entries(config.settings).map(([name, { value }]) => [name, value]));
+  for (const [name, value] of Object.entries(recipeFlags(given as unknown as Record<string, unknown>))) {
+    if (value === values[name]) continue;
+    const text = `--${flagName(name as SettingName)} ${String(value)} is ignored: the run goes on with what it began with (${String(values[name])})`;
+    log.emit("warn", "resume-options", text);
+  }
+  return resolveRecipe(undefined, { text: JSON.stringify(values), where: "the run's config.json" }, {});
+}
+
+/** Says at once what there is to run on. @throws UserError where that is less than was required */
+function checkGpus(gpus: number, { engine }: ChosenEngine, required: number | undefined, asked: number | undefined, log: EventLog): void {
+  const visible = `${gpus} ${gpus === 1 ? "GPU is" : "GPUs are"} visible`;
+  if (required !== undefined && gpus < required)
+    throw new UserError(
+      `--require-gpus ${required}: ${engine === "wasm" ? "the wasm engine uses none" : visible}; check the machine (nvidia-smi, CUDA_VISIBLE_DEVICES, \`trm doctor\`) or leave the option out`,
+    );
+  if (engine === "wasm") return;
+  if (gpus === 0) log.emit("warn", "gpus", "no GPU is visible: TensorFlow runs on the CPU");
+  else if (asked !== undefined && asked > gpus)
+    log.emit("warn", "gpus", `--workers ${asked}, but ${visible}: one worker on each, the global batch stays as it is`, { gpus, asked });
 }
 
 /** What `write` gives. @throws UserError that names the option where the file system refuses */
@@ -204,63 +338,4 @@ function readConfig(path: string): string {
   } catch (error) {
     throw new UserError(`--config ${path}: ${messageOf(error)}`, { cause: error });
   }
-}
-
-function spentSeconds(startedAt: string | undefined): number {
-  if (startedAt === undefined) return 0;
-  if (/^\d{9,}(\.\d+)?$/.test(startedAt)) return Math.max(0, Date.now() / 1000 - Number(startedAt) - performance.now() / 1000);
-  return parseDuration(startedAt, "--started-at");
-}
-
-function parseCanvas(text: string): number | "auto" {
-  if (text === "auto") return "auto";
-  const side = Number(text);
-  if (!(Number.isInteger(side) && side >= 1 && side <= 30))
-    throw new UserError(`--canvas ${text}: expected auto or a whole number in 1..30`);
-  return side;
-}
-
-function parseWorkers(text: string, gpus: number, cores: number): number {
-  if (text === "auto") return gpus > 0 ? gpus : Math.min(MAX_WORKERS, cores);
-  const count = Number(text);
-  if (!(Number.isInteger(count) && count >= 1 && count <= 64))
-    throw new UserError(`--workers ${text}: expected auto or a whole number in 1..64`);
-  return count;
-}
-
-function chooseTasks(tasks: readonly Task[], { tasks: wanted, limit }: Pick<RunArgs, "tasks" | "limit">): readonly Task[] {
-  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1))
-    throw new UserError(`--limit ${limit}: expected a whole number from 1 up`);
-  let chosen = tasks;
-  if (wanted !== undefined) {
-    const ids = wanted.split(",").map((id) => id.trim());
-    const known = tasks.map(({ id }) => id);
-    const unknown = ids.filter((id) => !known.includes(id));
-    if (unknown.length > 0) throw new UserError(`--tasks: no task ${unknown.join(", ")}; ${nearest(unknown[0]!, known.slice(0, 20))}`);
-    chosen = tasks.filter(({ id }) => ids.includes(id));
-  }
-  return limit === undefined ? chosen : chosen.slice(0, limit);
-}
-
-function printTable(run: Run, result: RunResult, solutions: Solutions | undefined): void {
-  const lines = run.outcomes().map(({ taskId, testIndex, answers }) => {
-    const [first, second] = answers;
-    const truth = solutions?.get(taskId)?.[testIndex];
-    const rank = truth ? answers.slice(0, 2).findIndex(({ grid }) => equalGrids(grid, truth)) + 1 : 0;
-    const solved = !truth ? "" : rank > 0 ? pc.green(`solved (attempt ${rank})`) : pc.red("not solved");
-    const total = answers.reduce((sum, { votes }) => sum + votes, 0);
-    const votes = first ? `${first.votes}${second ? ` + ${second.votes}` : ""} of ${total} votes` : "no vote";
-    return `${taskId}  test ${testIndex}  ${votes.padEnd(20)}  ${solved}`;
-  });
-  console.log(lines.join("\n"));
-  const { seconds, score } = result;
-  console.log(
-    `\n${result.tasks} tasks, ${result.testInputs} test inputs, ${result.steps} optimizer steps; load ${seconds.load.toFixed(1)} s, adapt ${seconds.adapt.toFixed(1)} s, predict ${seconds.predict.toFixed(1)} s, total ${seconds.total.toFixed(1)} s`,
-  );
-  if (result.fallbackInputs > 0) console.log(`${result.fallbackInputs} test inputs have only fallback answers`);
-  if (score)
-    console.log(
-      `pass@1 ${(100 * score["pass@1"]!).toFixed(1)} %, pass@2 ${(100 * score["pass@2"]!).toFixed(1)} % of the test inputs worked on`,
-    );
-  console.log(`${result.submission} and ${result.candidates} written`);
 }

@@ -18,6 +18,8 @@ export interface RingOptions {
   readonly token: string;
   /** longest time without a sign of life from a peer, while joining and in an exchange */
   readonly timeoutMillis: number;
+  /** gives up joining: a peer is known never to come */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Why a ring failed. */
@@ -93,7 +95,13 @@ export async function joinRing(options: RingOptions): Promise<Ring> {
     );
   }
   const ring = new SocketRing(options);
-  await ring.join();
+  const abandon = (): void => ring.abandon();
+  options.signal?.addEventListener("abort", abandon, { once: true });
+  try {
+    await ring.join();
+  } finally {
+    options.signal?.removeEventListener("abort", abandon);
+  }
   return ring;
 }
 
@@ -342,6 +350,11 @@ class SocketRing implements Ring {
     this.#waiting?.reject(new Error("the ring was closed during an exchange"));
     this.#waiting = undefined;
     if (!this.#failure) this.#lastWords({ kind: "goodbye" });
+  }
+
+  /** Gives up joining, and lets the neighbours know. */
+  abandon(): void {
+    this.#fail(this.rank, "left", "(this one) was told to join no longer");
   }
 
   // ---- joining

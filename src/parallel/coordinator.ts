@@ -1,31 +1,54 @@
-/** The parent's side: starts the workers, hands out work, hears of their progress and their end. Loads no tensor library. */
-import { type ChildProcess, spawn } from "node:child_process";
+/** The parent's side: starts the workers, hands out work, brings back those that are lost. Loads no tensor library. See README.md. */
 import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { monotonicSeconds } from "../budget/clock.ts";
 import type { FileRecords } from "../checkpoint/staged-files.ts";
 import type { Json } from "../checkpoint/training-state.ts";
-import { UserError } from "../errors.ts";
+import type { LogLevel } from "../events.ts";
 import type { Until } from "../train/loop.ts";
 import { createRingFolder } from "./all-reduce.ts";
-import type { Command, Job, Prediction, PredictionItem, Report, Survey } from "./job.ts";
+import type { Formation, Job, Prediction, PredictionItem, Survey } from "./job.ts";
+import { Lineage, MAX_ROLLBACKS } from "./lineage.ts";
+import { PredictionQueue } from "./prediction-queue.ts";
+import { Slot } from "./slot.ts";
+import { PATIENCE } from "./vigil.ts";
+import { type ReportOf, WorkerLost, WorkFailed } from "./worker-process.ts";
 
-type ReportOf<Kind extends Report["kind"]> = Extract<Report, { kind: Kind }>;
-
-/** Longest time a worker may take to start, load its engine and its checkpoint. */
-const START_SECONDS = 120;
 /** Longest silence in the ring before a peer counts as lost. */
 const RING_TIMEOUT_MILLIS = 120_000;
+const WATCH_MILLIS = 1000;
+/** A watch that comes this much late shows that this process, or the whole machine, stood still. */
+const STANDSTILL_SECONDS = 1;
+/** All go back to a snapshot unless that costs more than this: then a survivor hands its state over, without the samples under way. */
+const MAX_LOSS_SECONDS = 300;
 
 /** What the parent is told while workers work. */
 export interface PoolWatcher {
-  progress?(rank: number, report: ReportOf<"progress">): void;
+  /** @param leads its numbers stand for all workers, where they are joined */
+  progress?(rank: number, report: ReportOf<"progress">, leads: boolean): void;
   /** a line that a worker, or a library in it, wrote to its standard output or error */
   line?(rank: number, text: string): void;
   /** something runs slower in a worker than it could */
   warning?(rank: number, sentence: string): void;
-  /** a worker is gone, or its work has failed */
-  lost?(rank: number, message: string): void;
+  /** a worker is gone, or its work has failed; `again`: it will be started again */
+  lost?(rank: number, message: string, again: boolean): void;
+  /** something else that happened to the workers */
+  event?(level: LogLevel, name: string, text: string, fields?: Record<string, unknown>): void;
+  /** the learning rates are scaled by this from now on */
+  rateScale?(rank: number, scale: number): void;
+}
+
+/** How lost workers come back. */
+export interface Recovery {
+  /** folder of snapshots: of all workers where they are joined, else with a folder for each */
+  readonly folder: string;
+  /** seconds between two snapshots at least */
+  readonly everySeconds: number;
+  /** a process without a sign of life for this many seconds counts as lost */
+  readonly silenceSeconds: number;
+  /** factor of the learning rates by rank, from an earlier process of the run */
+  readonly rateScales?: readonly number[] | undefined;
 }
 
 /** How worker processes are started. */
@@ -35,169 +58,191 @@ export interface PoolOptions {
   readonly watcher: PoolWatcher;
   /** seconds within which all must be ready */
   readonly startBy?: number;
+  /** without it a worker that is lost stays lost, and joined training ends with it */
+  readonly recovery?: Recovery | undefined;
 }
 
-/** A worker process died or could not do its work. */
-export class WorkerLost extends Error {
-  override readonly name = "WorkerLost";
-}
-
-/** One worker process as the parent sees it. */
-class WorkerProcess {
-  readonly child: ChildProcess;
-  /** why it can't be used any more */
-  lost: Error | undefined;
-  #waiting: { kinds: readonly string[]; resolve: (report: Report) => void; reject: (error: Error) => void } | undefined;
-
-  constructor(
-    readonly rank: number,
-    options: PoolOptions,
-  ) {
-    const { watcher } = options;
-    this.child = spawn(process.execPath, ["--max-old-space-size=4096", fileURLToPath(import.meta.url), "worker"], {
-      stdio: ["ignore", "pipe", "pipe", "ipc"],
-      serialization: "advanced",
-      env: { ...process.env, ...options.environment(rank) },
-      detached: true, // a signal of the terminal reaches the parent alone, which ends its workers in order
-    });
-    for (const stream of [this.child.stdout!, this.child.stderr!]) {
-      stream.setEncoding("utf8").on("data", (text: string) => {
-        for (const line of text.split("\n")) if (line.trim() !== "") watcher.line?.(rank, line);
-      });
-    }
-    this.child.on("message", (report: Report) => {
-      if (report.kind === "progress") return watcher.progress?.(rank, report);
-      if (report.kind === "warning") return watcher.warning?.(rank, report.sentence);
-      if (report.kind === "failed")
-        return this.#fail(report.user ? new UserError(report.message) : new WorkerLost(report.stack ?? report.message));
-      if (this.#waiting?.kinds.includes(report.kind)) {
-        const { resolve } = this.#waiting;
-        this.#waiting = undefined;
-        resolve(report);
-      }
-    });
-    this.child.on("error", (error) => this.#lose(`could not be started: ${error.message}`, watcher));
-    this.child.on("exit", (code, signal) => this.#lose(`ended ${signal ? `by ${signal}` : `with exit status ${code}`}`, watcher));
-  }
-
-  send(command: Command): void {
-    if (!this.lost) this.child.send(command, (error) => error && this.#fail(new WorkerLost(error.message)));
-  }
-
-  /** The next report of one of these kinds; only one may be waited for at a time. */
-  next<Kind extends Report["kind"]>(...kinds: readonly Kind[]): Promise<ReportOf<Kind>> {
-    if (this.lost) return Promise.reject(this.lost);
-    return new Promise((resolve, reject) => {
-      this.#waiting = { kinds, resolve: resolve as (report: Report) => void, reject };
-    });
-  }
-
-  #fail(error: Error): void {
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    waiting?.reject(error);
-  }
-
-  /** Ends the process because we want it to: nothing that anyone need hear of but who waits for it. */
-  kill(why: string): void {
-    if (!this.lost) {
-      this.lost = new WorkerLost(`worker ${this.rank} ${why}`);
-      this.#fail(this.lost);
-    }
-    this.child.kill("SIGKILL");
-  }
-
-  #lose(how: string, watcher: PoolWatcher): void {
-    if (this.lost) return;
-    this.lost = new WorkerLost(`worker ${this.rank} ${how}`);
-    watcher.lost?.(this.rank, this.lost.message);
-    this.#fail(this.lost);
-  }
-}
+/** How a stretch of training ended on a worker; `diverged`: the last good state was taken up again, and nothing more is trained. */
+export type Trained = Omit<ReportOf<"trained">, "kind" | "why"> & { readonly why: ReportOf<"trained">["why"] | "diverged" };
 
 /** The workers of a run. */
 export class WorkerPool {
-  readonly #workers: WorkerProcess[];
+  readonly #slots: readonly Slot[];
+  readonly #joined: boolean;
   readonly #watcher: PoolWatcher;
-  readonly #ringFolder: string | undefined;
+  readonly #recovers: boolean;
+  /** by rank; joined workers share one */
+  readonly #lineages: readonly Lineage[];
+  readonly #watch: NodeJS.Timeout;
+  #ringFolder: string | undefined;
+  /** joined: the ring stands, with all that are not left out */
+  #ringStands = false;
+  #ended = false;
+  #stepSeconds = 0;
   #predictions = 0;
 
-  private constructor(workers: WorkerProcess[], watcher: PoolWatcher, ringFolder: string | undefined) {
-    this.#workers = workers;
+  private constructor(jobs: readonly Job[], joined: boolean, { environment, watcher, recovery }: PoolOptions) {
+    this.#joined = joined;
     this.#watcher = watcher;
-    this.#ringFolder = ringFolder;
+    this.#recovers = recovery !== undefined;
+    const patience = { ...PATIENCE, ...(recovery && { silence: recovery.silenceSeconds }) };
+    this.#slots = jobs.map(
+      (job, rank) =>
+        new Slot(rank, jobs.length, job, {
+          environment: environment(rank),
+          patience,
+          recovers: this.#recovers,
+          watcher: {
+            report: (from, report) => this.#hear(from, report),
+            line: (from, text) => watcher.line?.(from, text),
+            lost: (slot, message, again) => {
+              this.#ringStands = false;
+              watcher.lost?.(slot.rank, message, again);
+            },
+          },
+        }),
+    );
+    const lineage = (rank: number): Lineage => {
+      const { folder, everySeconds, rateScales } = recovery ?? {};
+      const own = folder === undefined || joined ? folder : join(folder, `worker-${rank}`);
+      return new Lineage(own === undefined ? undefined : { folder: own, everySeconds: everySeconds! }, rateScales?.[rank]);
+    };
+    const shared = lineage(0);
+    this.#lineages = jobs.map((_, rank) => (joined ? shared : lineage(rank)));
+    let looked = monotonicSeconds();
+    this.#watch = setInterval(() => {
+      const now = monotonicSeconds();
+      const late = now - looked - WATCH_MILLIS / 1000;
+      looked = now;
+      for (const { process } of this.#slots) process?.look(late > STANDSTILL_SECONDS ? late : 0);
+    }, WATCH_MILLIS);
+    this.#watch.unref();
   }
 
   /**
-   * Starts one process for each job.
+   * Starts one process for each job, and takes up the snapshots that there are.
    *
-   * @param jobs    without rank, world size and ring, which are filled in here
    * @param joined  true: one model, gradients exchanged; false: each worker on its own
    * @returns the pool, at once, so that its processes can be ended at any time; `ready` rejects with a UserError where a worker
-   *   says what the user can mend, with WorkerLost where one dies or is late
+   *   says what the user can mend, with WorkerLost where none can be had in time
    */
-  static start(
-    jobs: readonly Omit<Job, "rank" | "worldSize" | "ring">[],
-    joined: boolean,
-    options: PoolOptions,
-  ): { pool: WorkerPool; ready: Promise<ReportOf<"ready">[]> } {
-    const ringFolder = joined && jobs.length > 1 ? createRingFolder() : undefined;
-    const ring = ringFolder
-      ? { folder: ringFolder, token: randomBytes(16).toString("hex"), timeoutMillis: RING_TIMEOUT_MILLIS }
-      : undefined;
-    const workers = jobs.map((_, rank) => new WorkerProcess(rank, options));
-    const pool = new WorkerPool(workers, options.watcher, ringFolder);
-    const startSeconds = Math.max(0, Math.min(START_SECONDS, options.startBy ?? START_SECONDS));
-    const timer = setTimeout(() => pool.kill(`was not ready within ${startSeconds.toFixed(1)} s`), 1000 * startSeconds);
-    const ready = Promise.all(
-      workers.map((worker, rank) => {
-        worker.send({ kind: "job", job: { ...jobs[rank]!, rank: joined ? rank : 0, worldSize: joined ? jobs.length : 1, ring } });
-        return worker.next("ready");
-      }),
-    );
-    const failed = ready.catch((error: unknown) => {
+  static start(jobs: readonly Job[], joined: boolean, options: PoolOptions): { pool: WorkerPool; ready: Promise<ReportOf<"ready">[]> } {
+    const pool = new WorkerPool(jobs, joined, options);
+    const { startBy } = options;
+    const late = (): void => pool.kill(`was not ready within ${startBy!.toFixed(1)} s`);
+    const timer = startBy === undefined ? undefined : setTimeout(late, 1000 * Math.max(0, startBy));
+    const failed = pool.#begin().catch((error: unknown) => {
       pool.kill();
       throw error;
     });
     return { pool, ready: failed.finally(() => clearTimeout(timer)) };
   }
 
-  /** Ranks that still answer. */
+  /** Ranks that are there, or will be started again. */
   get alive(): number[] {
-    return this.#workers.filter((worker) => !worker.lost).map((worker) => worker.rank);
+    return this.#crew().map(({ rank }) => rank);
+  }
+
+  /** Numbers of the processes that are there now. */
+  get processIds(): number[] {
+    return this.#slots.flatMap(({ isAlive, process }) => (isAlive ? (process!.child.pid ?? []) : []));
+  }
+
+  async #begin(): Promise<ReportOf<"ready">[]> {
+    const begun = async (slots: readonly Slot[]): Promise<void> => {
+      for (;;) {
+        this.#refuseEnded();
+        const lost = this.#slots.filter(({ leftOut }) => leftOut);
+        if (lost.length > 0 && (!this.#recovers || lost.length === this.#slots.length)) throw lost[0]!.leftOut;
+        const left = slots.filter(({ leftOut }) => !leftOut);
+        if (left.length === 0 || (await this.#form(left))) return;
+      }
+    };
+    if (this.#joined) await begun(this.#slots);
+    else await Promise.all(this.#slots.map((slot) => begun([slot])));
+    return this.#crew().flatMap(({ ready }) => ready ?? []);
   }
 
   /**
-   * Trains on all workers until each has stopped.
+   * Trains on all workers until each has stopped. What is lost on the way is started again and taken back to the last snapshot.
    *
-   * A worker that fails is reported to the watcher; the others end with it where they are joined.
-   *
-   * @returns reports of those that ended in order; empty where none did
+   * @returns how it ended on each worker that is still there; empty where none is
    */
-  async train(until: Until): Promise<ReportOf<"trained">[]> {
-    const ended = await Promise.allSettled(
-      this.#workers
-        .filter((worker) => !worker.lost)
-        .map((worker) => {
-          worker.send({ kind: "train", until });
-          return worker.next("trained").catch((error: Error) => {
-            if (!worker.lost) this.#watcher.lost?.(worker.rank, error.message);
-            throw error;
-          });
-        }),
-    );
-    return ended.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  async train(until: Until): Promise<Trained[]> {
+    if (this.#joined) return this.#trainTogether(this.#slots, until);
+    const ended = await Promise.all(this.#slots.map((slot) => this.#trainTogether([slot], until)));
+    return ended.flat();
+  }
+
+  /** Trains on workers that share a model: all of them where they are joined, else one. */
+  async #trainTogether(all: readonly Slot[], until: Until): Promise<Trained[]> {
+    const lineage = this.#lineages[all[0]!.rank]!;
+    for (;;) {
+      this.#refuseEnded();
+      const slots = all.filter(({ leftOut }) => !leftOut);
+      if (slots.length === 0) return [];
+      if (!this.#isFormed(slots)) {
+        if (this.#tooLate(slots, until)) return [{ step: this.#standing(slots), why: "deadline", stepSeconds: this.#stepSeconds }];
+        if (!(await this.#form(slots))) continue;
+      }
+      const results = await Promise.allSettled(
+        slots.map((slot) => slot.process!.command({ kind: "train", until, snapshots: lineage.order }, "trained")),
+      );
+      this.#refuseEnded();
+      const trained = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+      results.forEach((result, i) => {
+        if (result.status === "fulfilled") slots[i]!.step = result.value.step;
+        else slots[i]!.fail(result.reason);
+      });
+      if (trained.length === slots.length) return trained;
+      this.#break(slots);
+      if (!this.#recovers) {
+        for (const [i, result] of results.entries())
+          if (result.status === "rejected" && slots[i]!.isAlive)
+            this.#watcher.lost?.(slots[i]!.rank, (result.reason as Error).message, false);
+        return trained;
+      }
+      const diverged = results.find((result) => result.status === "rejected" && isDivergence(result.reason)) as
+        | PromiseRejectedResult
+        | undefined;
+      if (!diverged || this.#takeBack(slots, lineage, (diverged.reason as Error).message)) continue;
+      await this.#form(slots.filter(({ leftOut }) => !leftOut));
+      return [{ step: this.#standing(slots), why: "diverged", stepSeconds: this.#stepSeconds }];
+    }
   }
 
   /** Ends the training under way after its current step. */
   stopTraining(): void {
-    for (const worker of this.#workers) worker.send({ kind: "stop" });
+    for (const { process } of this.#slots) process?.send({ kind: "stop" });
+  }
+
+  /** Gives those another chance that were lost too often: another phase of the work may suit them better. */
+  forgive(): void {
+    for (const slot of this.#slots) slot.forgive();
+  }
+
+  /** Writes the state that was reached as a snapshot, so that whoever is started again takes it up. */
+  async keep(): Promise<void> {
+    const groups = this.#joined ? [this.#slots] : this.#slots.map((slot) => [slot]);
+    await Promise.all(
+      groups.map(async (slots) => {
+        const { order } = this.#lineages[slots[0]!.rank]!;
+        const best = furthest(slots);
+        if (!order || !best) return;
+        try {
+          this.#hear(best.rank, await best.process!.command({ kind: "snapshot", folder: order.folder }, "snapshot"));
+        } catch (error) {
+          best.fail(error);
+        }
+      }),
+    );
   }
 
   /**
-   * Predicts all items, a chunk at a time on whichever worker is free; a chunk of a worker that is lost goes to another.
+   * Predicts all items, a chunk at a time on whichever worker is free; a chunk of a worker that is lost goes to another. Lost workers are
+   * started again meanwhile; a prediction that costs several of them is given up.
    *
-   * @param owner     rank that must predict an item, unless it is lost; negative where any may
+   * @param owner     rank that must predict an item, unless it is left out; negative where any may
    * @param goOn      asked before each chunk; false leaves the rest undone
    * @param arrived   told of each chunk as it comes, with the seconds it took
    */
@@ -211,42 +256,66 @@ export class WorkerPool {
       arrived(predictions: readonly Prediction[], seconds: number): void;
     },
   ): Promise<void> {
-    const waiting = items.slice();
-    const take = (rank: number): PredictionItem[] => {
-      if (!options.owner) return waiting.splice(0, options.chunk);
-      const taken: PredictionItem[] = [];
-      for (let i = 0; i < waiting.length && taken.length < options.chunk; ) {
-        const owner = options.owner(waiting[i]!);
-        if (owner < 0 || owner === rank || this.#workers[owner]?.lost) taken.push(...waiting.splice(i, 1));
-        else i++;
-      }
-      return taken;
-    };
-    await Promise.all(
-      this.#workers.map(async (worker) => {
-        while (!worker.lost && options.goOn()) {
-          const chunk = take(worker.rank);
-          if (chunk.length === 0) return;
-          worker.send({ kind: "predict", id: this.#predictions++, items: chunk, actSteps: options.actSteps });
-          try {
-            const { predictions, seconds } = await worker.next("predicted");
-            options.arrived(predictions, seconds);
-          } catch (error) {
-            waiting.push(...chunk);
-            if (!worker.lost) this.#watcher.lost?.(worker.rank, (error as Error).message);
-            return;
-          }
+    const queue = new PredictionQueue(items, options.chunk);
+    const serve = async (slot: Slot): Promise<void> => {
+      const mine = (item: PredictionItem): boolean => {
+        const owner = options.owner?.(item) ?? -1;
+        return owner < 0 || owner === slot.rank || this.#slots[owner]?.leftOut !== undefined;
+      };
+      while (!this.#ended && !slot.leftOut && !queue.isDone && options.goOn()) {
+        if (!(slot.isAlive && slot.step !== undefined)) {
+          if (!(await this.#readyToPredict(slot, queue))) continue;
+          if (queue.isDone || !options.goOn()) return;
         }
-      }),
-    );
+        const chunk = queue.take(mine);
+        if (chunk.length === 0) {
+          await queue.changed();
+          continue;
+        }
+        try {
+          const { predictions, seconds } = await slot.process!.command(
+            { kind: "predict", id: this.#predictions++, items: chunk, actSteps: options.actSteps },
+            "predicted",
+          );
+          options.arrived(predictions, seconds);
+          queue.done();
+        } catch (error) {
+          slot.fail(error);
+          this.#break([slot]);
+          this.#giveUp(queue.putBack(chunk, !this.#ended));
+        }
+      }
+    };
+    await Promise.all(this.#slots.map((slot) => serve(slot).finally(() => queue.nudge())));
+  }
+
+  #giveUp(items: readonly PredictionItem[]): void {
+    for (const { task, testIndex, variant } of items) {
+      const text = `task ${task + 1}, test ${testIndex}, variant ${variant}: workers are lost over this prediction; it is given up`;
+      this.#watcher.event?.("error", "given-up", text, { task, testIndex, variant });
+    }
+  }
+
+  /** Starts a worker that is to predict; returns sooner where nothing is left to predict. */
+  async #readyToPredict(slot: Slot, queue: PredictionQueue): Promise<boolean> {
+    if (!this.#recovers) {
+      slot.leftOut ??= slot.process?.lost ?? new WorkerLost(`worker ${slot.rank} has no state to predict with`);
+      return false;
+    }
+    const ready = (async () => (await slot.start()) && (await this.#form([slot], false)))();
+    ready.catch(() => {}); // of a pool that was ended
+    for (;;) {
+      const first = await Promise.race([ready, queue.changed().then(() => "changed" as const)]);
+      if (first !== "changed") return first;
+      if (queue.isDone) return false;
+    }
   }
 
   /** What the rows of a pre-training can predict now. */
   async survey(votes: number, pairs: number): Promise<Survey> {
-    const worker = this.#workers.find((candidate) => !candidate.lost);
-    if (!worker) throw new WorkerLost("no worker is left to ask");
-    worker.send({ kind: "survey", votes, pairs });
-    return (await worker.next("surveyed")).survey;
+    const slot = this.#slots.find(({ isAlive }) => isAlive);
+    if (!slot) throw new WorkerLost("no worker is left to ask");
+    return (await slot.process!.command({ kind: "survey", votes, pairs }, "surveyed")).survey;
   }
 
   /** Has one worker write a checkpoint and, into folder `state`, what is needed to go on training; each rank writes its rows of the batch. */
@@ -257,25 +326,183 @@ export class WorkerPool {
     state?: string,
     record?: { readonly [key: string]: Json },
   ): Promise<void> {
-    const [worker, ...others] = this.#workers.filter((candidate) => !candidate.lost);
-    if (!worker) throw new WorkerLost("no worker is left to write the checkpoint");
-    let staged: FileRecords = {};
-    if (state !== undefined) {
-      for (const { files } of await Promise.all(
-        others.map((other) => {
-          other.send({ kind: "stage", state });
-          return other.next("staged");
-        }),
-      ))
-        staged = { ...staged, ...files };
-    }
-    worker.send({ kind: "save", folder, training, card, state, staged, record });
-    await worker.next("saved");
+    const [first, ...others] = this.#slots.filter(({ isAlive }) => isAlive);
+    if (!first) throw new WorkerLost("no worker is left to write the checkpoint");
+    const parts = state === undefined ? [] : others.map(({ process }) => process!.command({ kind: "stage", state }, "staged"));
+    const staged = Object.assign({}, ...(await Promise.all(parts)).map(({ files }) => files)) as FileRecords;
+    await first.process!.command({ kind: "save", folder, training, card, state, staged, record }, "saved");
   }
 
-  /** Ends all workers at once and clears away the ring's sockets. */
+  /** Ends all workers at once and clears away what lies about. */
   kill(why = "was ended"): void {
-    for (const worker of this.#workers) worker.kill(why);
-    if (this.#ringFolder) rmSync(this.#ringFolder, { recursive: true, force: true });
+    this.#ended = true;
+    clearInterval(this.#watch);
+    for (const slot of this.#slots) slot.end(why);
+    for (const lineage of this.#lineages) lineage.close();
+    this.#clearRing();
   }
+
+  // ---- how workers take their places
+
+  /**
+   * Brings workers that share a model to one state, the best there is, and in training joins them in a new ring.
+   *
+   * @returns false where one was lost on the way: try again with those that are left
+   */
+  async #form(slots: readonly Slot[], training = true): Promise<boolean> {
+    const lineage = this.#lineages[slots[0]!.rank]!;
+    const started = await Promise.all(slots.map((slot) => slot.start()));
+    this.#refuseEnded();
+    if (started.includes(false)) return false;
+    if (training && this.#recovers && !(await this.#handOver(slots, lineage))) return false;
+    const sources = lineage.sources();
+    const restore = sources.map(({ folder }) => folder);
+    const together = training || !this.#joined;
+    const worldSize = together ? slots.length : this.#slots.length;
+    const ring = together && worldSize > 1 ? this.#newRing() : undefined;
+    const results = await Promise.allSettled(
+      slots.map((slot, i) => {
+        const place: Formation = { rank: together ? i : slot.rank, worldSize, ring, restore, rateScale: lineage.rateScale };
+        const formed = slot.process!.command({ kind: "form", ...place }, "formed");
+        formed.catch(() => {
+          for (const other of slots) if (other !== slot) other.process?.send({ kind: "abandon" });
+        });
+        return formed;
+      }),
+    );
+    this.#refuseEnded();
+    const before = Math.max(0, ...slots.map(({ step }) => step ?? 0));
+    const formed = results.flatMap((result, i) => {
+      if (result.status === "fulfilled") {
+        Object.assign(slots[i]!, { formed: true, step: result.value.step });
+        return [result.value];
+      }
+      slots[i]!.fail(result.reason);
+      return [];
+    });
+    const damaged = new Map(formed.flatMap((report) => report.damaged.map(({ folder, problem }) => [folder, problem])));
+    for (const [folder, problem] of damaged) {
+      this.#watcher.event?.("warn", "snapshot-damaged", `${problem}; it is not used`, { folder });
+      lineage.remove(folder);
+    }
+    const steps = new Set(formed.map(({ step }) => step));
+    if (formed.length < slots.length || steps.size > 1) {
+      this.#break(slots);
+      return false;
+    }
+    if (together && this.#joined) this.#ringStands = true;
+    const [step] = steps;
+    if (step! > 0 || before > 0 || restore.length > 0) {
+      const text = step! > 0 ? `the state after optimizer step ${step} is taken up` : "no snapshot can be taken up: training begins anew";
+      this.#watcher.event?.(step! > 0 ? "info" : "warn", "restored", text, { step, ranks: slots.map(({ rank }) => rank) });
+    }
+    return true;
+  }
+
+  /**
+   * Has a survivor write its state where that saves work: it is that of the last complete step, but without the samples under way, since
+   * those of a lost worker are gone. Where none outlives a step, nothing is lost at all.
+   *
+   * @returns false where the survivor was lost over it
+   */
+  async #handOver(slots: readonly Slot[], lineage: Lineage): Promise<boolean> {
+    const [newest] = lineage.sources();
+    const survivor = furthest(slots);
+    const gain = (survivor?.step ?? 0) - (newest?.step ?? 0);
+    if (!survivor || gain <= 0) return true;
+    const keepsAll = survivor.job.model.haltMaxSteps === 1;
+    if (newest && !keepsAll && gain * this.#stepSeconds <= MAX_LOSS_SECONDS) return true;
+    for (const folder of [lineage.order?.folder, lineage.spareFolder()]) {
+      if (folder === undefined) continue;
+      try {
+        const report = await survivor.process!.command({ kind: "snapshot", folder }, "snapshot");
+        this.#hear(survivor.rank, report);
+        if (report.problem === undefined) return true;
+      } catch (error) {
+        survivor.fail(error);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Training has diverged: back to the last good snapshot. @returns false where that was done too often already */
+  #takeBack(slots: readonly Slot[], lineage: Lineage, message: string): boolean {
+    for (const slot of slots) slot.step = undefined; // what diverged on one is wrong on all
+    lineage.diverge();
+    const again = lineage.rollbacks <= MAX_ROLLBACKS;
+    const step = lineage.sources()[0]?.step ?? 0;
+    const back = `${message}; back to the state after step ${step}`;
+    if (again) {
+      const text = `${back}, learning rates times ${lineage.rateScale} (${lineage.rollbacks} of ${MAX_ROLLBACKS})`;
+      this.#watcher.event?.("warn", "diverged", text, { step, rateScale: lineage.rateScale });
+      this.#watcher.rateScale?.(slots[0]!.rank, lineage.rateScale);
+    } else this.#watcher.event?.("error", "diverged", `${back}; training ends here`, { step });
+    return again;
+  }
+
+  #newRing(): NonNullable<Formation["ring"]> {
+    this.#clearRing();
+    this.#ringFolder = createRingFolder();
+    return { folder: this.#ringFolder, token: randomBytes(16).toString("hex"), timeoutMillis: RING_TIMEOUT_MILLIS };
+  }
+
+  #clearRing(): void {
+    if (this.#ringFolder) rmSync(this.#ringFolder, { recursive: true, force: true });
+    this.#ringFolder = undefined;
+  }
+
+  #isFormed(slots: readonly Slot[]): boolean {
+    return (!this.#joined || this.#ringStands) && slots.every((slot) => slot.isAlive && slot.formed);
+  }
+
+  /** These must take their places anew before they train. */
+  #break(slots: readonly Slot[]): void {
+    if (this.#joined) this.#ringStands = false;
+    for (const slot of slots) slot.formed = false;
+  }
+
+  /** Not one more step would be made before the time is over. */
+  #tooLate(slots: readonly Slot[], { deadline }: Until): boolean {
+    const start = Math.max(0, ...slots.filter(({ isAlive }) => !isAlive).map(({ startSeconds }) => startSeconds));
+    return monotonicSeconds() + start + 2 * this.#stepSeconds > deadline;
+  }
+
+  /** Optimizer steps of the state that the next predictions come from. */
+  #standing(slots: readonly Slot[]): number {
+    return furthest(slots)?.step ?? this.#lineages[slots[0]!.rank]!.sources()[0]?.step ?? 0;
+  }
+
+  #crew(): Slot[] {
+    return this.#slots.filter(({ leftOut }) => !leftOut);
+  }
+
+  #hear(rank: number, report: ReportOf<"progress" | "warning" | "snapshot">): void {
+    if (this.#ended) return;
+    if (report.kind === "warning") this.#watcher.warning?.(rank, report.sentence);
+    else if (report.kind === "progress") {
+      this.#stepSeconds = report.progress.stepSeconds;
+      this.#watcher.progress?.(rank, report, rank === this.#crew()[0]?.rank);
+    } else if (report.problem !== undefined) {
+      const text = `${report.problem}; the run goes on without a new snapshot, a later try may work`;
+      this.#watcher.event?.("warn", "snapshot-failed", text, { rank, step: report.step });
+    } else {
+      const text = `snapshot after optimizer step ${report.step}: ${(report.bytes / 2 ** 20).toFixed(1)} MiB in ${report.seconds.toFixed(2)} s`;
+      this.#watcher.event?.("debug", "snapshot", text, { rank, step: report.step, bytes: report.bytes, seconds: report.seconds });
+    }
+  }
+
+  #refuseEnded(): void {
+    if (this.#ended) throw new WorkerLost("the workers were ended");
+  }
+}
+
+/** The one of these that is there and has come furthest, with a state known to be whole. */
+function furthest(slots: readonly Slot[]): Slot | undefined {
+  const whole = slots.filter((slot) => slot.isAlive && slot.step !== undefined);
+  return whole.reduce<Slot | undefined>((best, slot) => (best && best.step! >= slot.step! ? best : slot), undefined);
+}
+
+function isDivergence(error: unknown): boolean {
+  return error instanceof WorkFailed && error.failure === "diverged";
 }

@@ -31,17 +31,13 @@ export type TrainingData =
     }
   | ({ readonly kind: "pretraining" } & PretrainingData);
 
-/** Everything that a worker is told at its start. */
+/** Everything that a worker is told at its start. Its place among the others follows, see `Formation`. */
 export interface Job {
   readonly engine: EngineName;
   /** threads of the engine in this process, where it has a choice */
   readonly threads?: number | undefined;
   /** how steps run on it */
   readonly compilation: Compilation;
-  readonly rank: number;
-  readonly worldSize: number;
-  /** the ring of `--sync allreduce`; none where the worker adapts its own share of the tasks */
-  readonly ring?: { readonly folder: string; readonly token: string; readonly timeoutMillis: number } | undefined;
   readonly seed: number | string;
   readonly model: ModelConfig;
   /** cells a side of this run's canvas */
@@ -62,6 +58,28 @@ export interface Job {
   /** steps of the whole course; where they are not given, a training state says them until the first step was timed */
   readonly plannedSteps?: number | undefined;
 }
+
+/** A worker's place among the others, until the next one is told. */
+export interface Formation {
+  readonly rank: number;
+  readonly worldSize: number;
+  /** none where there are no others, or where there is nothing to exchange because nothing is trained */
+  readonly ring?: { readonly folder: string; readonly token: string; readonly timeoutMillis: number } | undefined;
+  /** folders of training states: the first that is whole is taken up; where none is, the job begins anew */
+  readonly restore: readonly string[];
+  /** factor of both learning rates */
+  readonly rateScale: number;
+}
+
+/** Snapshots to be made while training. */
+export interface SnapshotOrder {
+  readonly folder: string;
+  /** seconds between two of them at least; longer where they cost much */
+  readonly everySeconds: number;
+}
+
+/** Why work failed: another rank was lost; a number was not finite; memory ran out; anything else. */
+export type FailureCause = "peer" | "diverged" | "memory" | "other";
 
 /** One prediction to make: a test input of a task, or that of a pair which is trained on, under one of its variants. */
 export interface PredictionItem {
@@ -93,10 +111,15 @@ export interface Prediction extends PredictionItem {
 /** From the parent. */
 export type Command =
   | { readonly kind: "job"; readonly job: Job }
-  | { readonly kind: "train"; readonly until: Until }
+  | ({ readonly kind: "form" } & Formation)
+  | { readonly kind: "train"; readonly until: Until; readonly snapshots?: SnapshotOrder | undefined }
   /** ends the training under way after its current step */
   | { readonly kind: "stop" }
+  /** gives up joining a ring: another rank is lost */
+  | { readonly kind: "abandon" }
   | { readonly kind: "predict"; readonly id: number; readonly items: readonly PredictionItem[]; readonly actSteps: number }
+  /** writes a snapshot now; samples under way are not kept */
+  | { readonly kind: "snapshot"; readonly folder: string }
   /** asks what can be predicted: `votes` variants of each test at most, `pairs` of those trained on in all */
   | { readonly kind: "survey"; readonly votes: number; readonly pairs: number }
   /** writes this rank's rows of the batch into the folder of a training state, to be counted in by the rank that saves it */
@@ -123,6 +146,13 @@ export type Report =
       readonly epochLength: number;
       readonly warnings: readonly string[];
     }
+  /** has taken its place; `restored` is the folder taken up, `damaged` those that were not whole, with the reason */
+  | {
+      readonly kind: "formed";
+      readonly step: number;
+      readonly restored: string | undefined;
+      readonly damaged: readonly { readonly folder: string; readonly problem: string }[];
+    }
   | { readonly kind: "progress"; readonly progress: Progress; readonly rssBytes: number; readonly tensors: number }
   | {
       readonly kind: "trained";
@@ -136,4 +166,20 @@ export type Report =
   | { readonly kind: "surveyed"; readonly survey: Survey }
   | { readonly kind: "staged"; readonly files: FileRecords }
   | { readonly kind: "saved"; readonly folder: string }
-  | { readonly kind: "failed"; readonly message: string; readonly stack: string | undefined; readonly user: boolean };
+  /** a snapshot was written; with `problem`, it could not be */
+  | {
+      readonly kind: "snapshot";
+      readonly step: number;
+      readonly bytes: number;
+      readonly seconds: number;
+      readonly problem?: string | undefined;
+    }
+  | {
+      readonly kind: "failed";
+      readonly message: string;
+      readonly stack: string | undefined;
+      readonly user: boolean;
+      readonly cause: FailureCause;
+      /** optimizer steps that were completed; none where there was no state yet */
+      readonly step: number | undefined;
+    };

@@ -122,7 +122,7 @@ export function jobOf(
   { data }: TrainingSet,
   plannedSteps: number | undefined,
   { engine, workers, threads, memoryBytes }: WorkerMeans,
-): Omit<Job, "rank" | "worldSize" | "ring"> {
+): Job {
   const { settings, from, resume } = request;
   const positions = model.prefixLength + settings.canvas ** 2;
   const rows = Math.ceil(settings.batchSize / workers);

@@ -21,7 +21,7 @@ export interface Course {
 }
 
 /** The numbers that every rank learns from the others on the way of the gradients; after these come the draws of each global row. */
-const CONTROL = { stop: 0, plannedSteps: 1, draws: 2 } as const;
+const CONTROL = { stop: 0, plannedSteps: 1, snapshot: 2, draws: 3 } as const;
 
 /** When to stop. */
 export interface Until {
@@ -41,6 +41,21 @@ export interface Progress extends StepMetrics {
   readonly plannedSteps: number;
   readonly stepSeconds: number;
   readonly lrTrunk: number;
+}
+
+/** How the state of a training is put aside while it goes. With several ranks, rank 0's wish decides for all. */
+export interface SnapshotTaker {
+  /** whether it is time */
+  due(): boolean;
+  /** called on every rank after the same step */
+  take(): Promise<void>;
+}
+
+/** What a loop keeps between its steps, beside the replica's own state. */
+export interface LoopState {
+  readonly draws: Int32Array;
+  readonly plannedSteps?: number | undefined;
+  readonly stepSeconds?: number | undefined;
 }
 
 /** Weight of the newest step in the running mean of step times. */
@@ -69,11 +84,13 @@ export class TrainingLoop {
   readonly #course: Course;
   readonly #clock: Clock;
   readonly #exampleAt: (index: number) => Example;
-  /** draws made by each global row, of all ranks; row r's n-th is place n * B + r of the stream */
+  /** draws made by each global row, of all ranks, up to the last step that was completed; row r's n-th is place n * B + r of the stream */
   readonly draws: Int32Array;
   #planned: number;
   #stepSeconds = 0;
   #stopRequested = false;
+  /** factor of both learning rates; halved where a training diverged */
+  rateScale = 1;
 
   /** @param exampleAt the endless stream of examples */
   constructor(
@@ -106,14 +123,27 @@ export class TrainingLoop {
     this.#stopRequested = true;
   }
 
+  /** Puts a saved state in place of the current one. Draws are of as many rows as the batch has. */
+  restore({ draws, plannedSteps, stepSeconds }: LoopState): void {
+    this.draws.set(draws);
+    if (plannedSteps !== undefined) this.#planned = plannedSteps;
+    if (stepSeconds !== undefined) this.#stepSeconds = stepSeconds;
+    this.#stopRequested = false;
+  }
+
   /**
    * Steps until a deadline, a number of steps, or `stop`. Gives way to the event loop between steps.
    *
    * With several ranks, rank 0's clock and step times decide for all: its decision travels with the gradients.
+   * What a step that fails has drawn is drawn again by the next one.
    *
    * @returns why it ended
    */
-  async run(until: Until, watch: (progress: Progress) => void): Promise<"deadline" | "steps" | "paused" | "stopped"> {
+  async run(
+    until: Until,
+    watch: (progress: Progress) => void,
+    snapshots?: SnapshotTaker,
+  ): Promise<"deadline" | "steps" | "paused" | "stopped"> {
     const replica = this.#replica;
     const { rank, worldSize } = replica.exchange;
     const B = replica.settings.globalBatch;
@@ -126,14 +156,14 @@ export class TrainingLoop {
       const control = new Float32Array(CONTROL.draws + B);
       for (const row of replica.globalRows()) control[CONTROL.draws + row] = this.draws[row]!; // the other rows are other ranks'
       const next = (row: number): Example => {
-        const place = this.draws[row]! * B + row;
-        control[CONTROL.draws + row] = ++this.draws[row]!;
-        return this.#exampleAt(place);
+        control[CONTROL.draws + row] = this.draws[row]! + 1;
+        return this.#exampleAt(this.draws[row]! * B + row);
       };
       // The step that is about to run is the last one when another would not end in time.
       if (this.#stopRequested || (rank === 0 && started + 2 * this.#stepSeconds > until.deadline)) control[CONTROL.stop] = 1;
       if (rank === 0) control[CONTROL.plannedSteps] = this.#plan(until, started);
-      const rates = ratesAt(replica.step, this.#planned, this.#course);
+      if (rank === 0 && snapshots?.due()) control[CONTROL.snapshot] = 1;
+      const rates = this.#scaled(ratesAt(replica.step, this.#planned, this.#course));
       if (worldSize === 1 && started + this.#stepSeconds > until.deadline && replica.step > 0) return "deadline";
       const metrics = await replica.trainStep(next, rates, control);
       this.#planned = control[CONTROL.plannedSteps]!;
@@ -141,6 +171,7 @@ export class TrainingLoop {
       const took = now() - started;
       this.#stepSeconds = this.#stepSeconds === 0 ? took : this.#stepSeconds + STEP_TIME_WEIGHT * (took - this.#stepSeconds);
       watch({ ...metrics, step: replica.step, plannedSteps: this.#planned, stepSeconds: this.#stepSeconds, lrTrunk: rates.lrTrunk });
+      if (control[CONTROL.snapshot]! > 0) await snapshots?.take();
       await setImmediate();
       if (control[CONTROL.stop]! > 0) return this.#stopRequested ? this.#takeStop() : "deadline";
     }
@@ -149,6 +180,11 @@ export class TrainingLoop {
   #takeStop(): "stopped" {
     this.#stopRequested = false;
     return "stopped";
+  }
+
+  #scaled(rates: StepRates): StepRates {
+    const { lrTrunk, lrPuzzle } = rates;
+    return { ...rates, lrTrunk: lrTrunk * this.rateScale, lrPuzzle: lrPuzzle * this.rateScale };
   }
 
   /** Steps of the whole run, as far as rank 0 can tell now. */

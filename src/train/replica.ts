@@ -94,16 +94,16 @@ export class Replica {
   readonly layout: readonly ParameterSpec[];
   readonly settings: ReplicaSettings;
   readonly rows: PuzzleEmbedding;
-  readonly exchange: Exchange;
   /** optimizer steps done */
   step = 0;
   #context: ActContext;
   /** T: prefix and canvas */
   readonly #positions: number;
   readonly #canvasTokens: number;
-  readonly #firstRow: number;
-  readonly #carry: RowCarry;
-  readonly #latents: Latents[] = [];
+  #exchange: Exchange = ALONE;
+  #firstRow = 0;
+  #carry: RowCarry;
+  #latents: Latents[] = [];
   readonly #random: Random;
   readonly #steps: ReplicaSteps;
   #state: TrunkState;
@@ -117,7 +117,6 @@ export class Replica {
     const { model, positions, globalBatch } = settings;
     this.settings = settings;
     this.rows = rows;
-    this.exchange = exchange;
     this.layout = parameterLayout(model);
     this.#random = random;
     const axes = model.ropeAxes ?? 1;
@@ -128,16 +127,32 @@ export class Replica {
       buffers: { hInit: tf.tensor1d(initial.hInit), lInit: tf.tensor1d(initial.lInit) },
       rotary: rotaryTables(positions, headSize(model), model.ropeTheta, axes),
     };
-    const slice = sliceOf(globalBatch, exchange);
-    this.#firstRow = slice.first;
-    this.#carry = new RowCarry(slice.count, this.#canvasTokens);
-    for (const { count } of this.#chunks()) {
-      const shape: [number, number] = [count * this.#positions, model.hiddenSize];
-      this.#latents.push({ zH: tf.zeros(shape), zL: tf.zeros(shape) });
-    }
+    this.#carry = new RowCarry(0, this.#canvasTokens);
+    this.join(exchange);
     const weights = tf.tensor1d(initial.weights);
     this.#state = { weights, firstMoment: tf.zerosLike(weights), secondMoment: tf.zerosLike(weights), average: tf.clone(weights) };
     this.#steps = new ReplicaSteps(model, this.layout, settings.adam, 1 / globalBatch, settings.makeReady ?? opByOp);
+  }
+
+  /** The ranks that this one exchanges gradients with. */
+  get exchange(): Exchange {
+    return this.#exchange;
+  }
+
+  /**
+   * Takes a place among other ranks. Its slice of the batch may change with it, and every row begins a new sample: what a step that failed
+   * half-way has left is forgotten.
+   */
+  join(exchange: Exchange): void {
+    this.#exchange = exchange;
+    const slice = sliceOf(this.settings.globalBatch, exchange);
+    this.#firstRow = slice.first;
+    this.#carry = new RowCarry(slice.count, this.#canvasTokens);
+    for (const { zH, zL } of this.#latents) tf.dispose([zH, zL]);
+    this.#latents = [...this.#chunks()].map(({ count }) => {
+      const shape: [number, number] = [count * this.#positions, this.settings.model.hiddenSize];
+      return { zH: tf.zeros(shape), zL: tf.zeros(shape) }; // no NaN of before: rows that begin are blended in, see `resetLatents`
+    });
   }
 
   /** Numbers in the trunk. */
@@ -160,7 +175,7 @@ export class Replica {
    *
    * @param next    the new sample of a global row whose last one is done
    * @param control numbers summed over all ranks on the way, in place: how ranks agree when to stop
-   * @throws Error where the loss is not finite, naming the step; nothing was updated then
+   * @throws NotFinite where the loss is not finite; nothing was updated then
    */
   async trainStep(
     next: (globalRow: number) => Example,
@@ -226,7 +241,7 @@ export class Replica {
     const summed = await this.#exchangeGradients(gradient, sums, control);
     if (!Number.isFinite(sums[0]!) || !Number.isFinite(sums[1]!)) {
       tf.dispose([...(summed ? [summed] : []), ...Object.values(updated ?? {})]);
-      throw new Error(`loss is not finite in optimizer step ${this.step + 1}`);
+      throw new NotFinite(`loss is not finite in optimizer step ${this.step + 1}`);
     }
     this.#updateRows(await this.exchange.allGather(local), rates.lrPuzzle);
     this.step++;
@@ -411,6 +426,11 @@ export class Replica {
     }
     signSgd(this.rows, ids, gradients, lr, { weightDecay: this.settings.puzzleWeightDecay });
   }
+}
+
+/** The training has diverged: a number that must be finite is not. */
+export class NotFinite extends Error {
+  override readonly name = "NotFinite";
 }
 
 /** A rank's share of the global batch: contiguous, sizes differing by at most one. */

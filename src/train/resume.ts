@@ -63,6 +63,7 @@ export function restoreReplica(replica: Replica, { record, state, rows, puzzles 
     lInit: part("lInit", replica.settings.model.hiddenSize),
     step: Number(record.step),
   });
+  replica.rows.forget(() => true);
   const ids = (puzzles ?? []) as number[];
   let next = 0;
   for (const piece of rows?.pieces() ?? []) {

@@ -12,7 +12,7 @@ const SHELL = [
   /^src\/(main|events)\.ts$/,
   /-file\.ts$/,
   /\/write\.ts$/,
-  /^src\/adapt\/run\.ts$/,
+  /^src\/adapt\/(run|crew|disk|run-folder)\.ts$/,
   /^src\/pretrain\/pretrain\.ts$/, // the shell of `pretrain`, as adapt/run.ts is of `run`
   /^src\/budget\/clock\.ts$/, // the one real clock
 ];

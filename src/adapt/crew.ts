@@ -1,0 +1,127 @@
+/** The workers of a run: started, watched, and told of in the log. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Clock } from "../budget/clock.ts";
+import type { EventLog } from "../events.ts";
+import { identityOf, type ProcessIdentity } from "../files/processes.ts";
+import { MetricsFile } from "../metrics/metrics-file.ts";
+import { WorkerPool } from "../parallel/coordinator.ts";
+import type { Progress } from "../train/loop.ts";
+import type { RunProgress } from "./progress.ts";
+import type { RunRequest } from "./request.ts";
+import type { RunState } from "./run-folder.ts";
+import type { Setup } from "./setup.ts";
+
+/** A worker without a sign of life for this share of the budget counts as lost, within these bounds (seconds). */
+const SILENCE_SHARE = 1 / 60;
+const SILENCE = { min: 4, max: 30 };
+/** Metrics are written at most this often. */
+const METRICS_SECONDS = 1;
+
+/** What a crew needs of the run around it. */
+export interface CrewSurroundings {
+  readonly clock: Clock;
+  readonly log: EventLog;
+  readonly progress: RunProgress;
+  readonly state: RunState;
+  /** seconds from now in which the workers must be ready */
+  readonly startBy: number;
+  stopped(): boolean;
+}
+
+/** The workers of one run. */
+export class Crew {
+  readonly pool: WorkerPool;
+  /** the engine in words, once all are ready; rejects as `WorkerPool.start` does */
+  readonly ready: Promise<string>;
+  /** losses so far */
+  lost = 0;
+  readonly #surroundings: CrewSurroundings;
+  /** where snapshots lie that nobody asked to keep */
+  readonly #temporary: string | undefined;
+  #metrics: MetricsFile | undefined;
+  #meteredAt = Number.NEGATIVE_INFINITY;
+
+  constructor(request: RunRequest, setup: Setup, surroundings: CrewSurroundings) {
+    this.#surroundings = surroundings;
+    const { log, state, progress, clock } = surroundings;
+    this.#temporary = state.snapshots === undefined ? mkdtempSync(join(tmpdir(), "trm-snapshots-")) : undefined;
+    for (const warning of setup.warnings) log.emit("warn", "canvas", warning);
+    log.emit("info", "start", setup.description);
+    const { pool, ready } = WorkerPool.start(setup.jobs, request.joined, {
+      environment: request.environment,
+      startBy: surroundings.startBy,
+      watcher: {
+        progress: (rank, report, leads) => {
+          progress.worker(rank, report, leads);
+          if (leads) this.#meter(report.progress);
+        },
+        line: (rank, text) => log.emit("debug", "worker", `worker ${rank}: ${text}`),
+        warning: (rank, sentence) => log.emit("warn", "slow", `worker ${rank}: ${sentence}`),
+        lost: (rank, message, again) => {
+          this.lost++;
+          if (surroundings.stopped()) return;
+          log.emit("error", "lost", `${message}; ${again ? "it is started again" : "going on without it"}`, { rank, again });
+        },
+        event: (level, name, text, fields) => {
+          if (name === "restored") this.#metrics = undefined; // the curves go on from that step
+          if (!surroundings.stopped()) log.emit(level, name, text, fields);
+        },
+        rateScale: (rank, scale) => {
+          const { rateScales } = state.record.notes;
+          const ranks = request.joined ? setup.jobs.map((_, each) => each) : [rank];
+          state.record.note({ rateScales: setup.jobs.map((_, each) => (ranks.includes(each) ? scale : (rateScales[each] ?? 1))) });
+        },
+      },
+      recovery: {
+        folder: state.snapshots ?? this.#temporary!,
+        everySeconds: request.snapshotSeconds,
+        silenceSeconds: Math.min(SILENCE.max, Math.max(SILENCE.min, SILENCE_SHARE * request.budgetSeconds)),
+        rateScales: state.record.notes.rateScales,
+      },
+    });
+    this.pool = pool;
+    this.ready = ready.then((reports) => {
+      const [first] = reports;
+      for (const warning of first!.warnings) log.emit("debug", "variants", warning);
+      log.emit(
+        "info",
+        "ready",
+        `${reports.length} workers ready after ${clock.now().toFixed(1)} s: ${first!.engine}, ${first!.parameters} parameters, ${first!.epochLength} pairs an epoch`,
+      );
+      return first!.engine;
+    });
+  }
+
+  /** The processes that are there now, for whoever has to clear up after this one. */
+  get processes(): ProcessIdentity[] {
+    return this.pool.processIds.flatMap((pid) => identityOf(pid) ?? []);
+  }
+
+  /** Ends all workers at once. */
+  end(): void {
+    this.pool.kill();
+    if (this.#temporary !== undefined) rmSync(this.#temporary, { recursive: true, force: true });
+  }
+
+  /** Adds to the curves. A training that was taken back to an earlier step goes over those after it again. */
+  #meter({ step, lmLoss, qHaltLoss, finished, accuracy, exact, actSteps, lrTrunk, stepSeconds }: Progress): void {
+    const { clock, log, state } = this.#surroundings;
+    const now = clock.now();
+    if (state.metrics === undefined || now - this.#meteredAt < METRICS_SECONDS) return;
+    this.#meteredAt = now;
+    const refused = (error: Error): void =>
+      log.emit("warn", "metrics", `${state.metrics}: the curves can't be written any more: ${error.message}`);
+    this.#metrics ??= new MetricsFile(state.metrics, step - 1, () => Date.now() / 1000, refused);
+    this.#metrics.add(step, {
+      "train/lm loss": lmLoss,
+      "train/halting loss": qHaltLoss,
+      "train/token accuracy": accuracy / finished,
+      "train/exact": exact / finished,
+      "train/ACT steps": actSteps / finished,
+      "rate/trunk": lrTrunk,
+      "speed/step seconds": stepSeconds,
+    });
+  }
+}

@@ -1,0 +1,34 @@
+/** How much of a run's time has passed, for a process that takes the run up again. */
+
+/** What a run notes of its clock. */
+export interface ClockRecord {
+  /** the boot that the machine was up since; empty where it did not tell */
+  readonly bootId: string;
+  /** where the machine's monotonic clock stood when the run began, in seconds */
+  readonly monotonicStart: number;
+  /** seconds of the run that had passed when this was noted */
+  readonly elapsedSeconds: number;
+  /** the wall clock then, in milliseconds since 1970 */
+  readonly wallMillis: number;
+}
+
+/** The clocks now. */
+export interface ClockReading {
+  readonly bootId: string;
+  readonly monotonicSeconds: number;
+  readonly wallMillis: number;
+}
+
+/**
+ * Seconds of the run that have passed by now.
+ *
+ * On the same boot the monotonic clock tells, which no one can set. On another boot it began anew: there the wall clock tells how long nothing
+ * ran; one that was set back since adds nothing, and what had passed by the last note stays passed.
+ */
+export function elapsedSince(record: ClockRecord, now: ClockReading): number {
+  const sameBoot = record.bootId !== "" && record.bootId === now.bootId;
+  const elapsed = sameBoot
+    ? now.monotonicSeconds - record.monotonicStart
+    : record.elapsedSeconds + Math.max(0, now.wallMillis - record.wallMillis) / 1000;
+  return Math.max(record.elapsedSeconds, elapsed);
+}

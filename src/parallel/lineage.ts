@@ -1,0 +1,66 @@
+/** The training that a group of workers has in common: its snapshots, and how often it was taken back to one. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { listSnapshots, type SnapshotEntry } from "../checkpoint/snapshots.ts";
+import type { SnapshotOrder } from "./job.ts";
+
+/** A training that diverges is taken back this often, with half the learning rates each time. */
+export const MAX_ROLLBACKS = 3;
+
+/** Joined workers share one; each worker has its own where they are apart. */
+export class Lineage {
+  /** factor of both learning rates */
+  rateScale: number;
+  rollbacks = 0;
+  readonly #order: SnapshotOrder | undefined;
+  /** where a state lies that the disk has no room for */
+  #spare: string | undefined;
+  /** a snapshot from which training has diverged */
+  #suspect: SnapshotEntry | undefined;
+
+  /** @param order where snapshots are kept; none where they aren't */
+  constructor(order: SnapshotOrder | undefined, rateScale = 1) {
+    this.#order = order;
+    this.rateScale = rateScale;
+  }
+
+  /** What workers are told to write; undefined where no snapshots are kept. */
+  get order(): SnapshotOrder | undefined {
+    return this.#order;
+  }
+
+  /** States to go on from, best first. */
+  sources(): SnapshotEntry[] {
+    const kept = this.#order ? listSnapshots(this.#order.folder) : [];
+    const spare = this.#spare === undefined ? [] : listSnapshots(this.#spare);
+    const all = [...spare.filter(({ step }) => step > (kept[0]?.step ?? -1)), ...kept];
+    const good = all.filter(({ folder, sequence }) => folder !== this.#suspect?.folder || sequence !== this.#suspect.sequence);
+    return good.length > 0 ? good : all;
+  }
+
+  /** Training has diverged: the next attempt goes on with half the rates, from an older snapshot where the newest has led here before. */
+  diverge(): void {
+    const [newest] = this.sources();
+    if (this.rollbacks > 0) this.#suspect = newest;
+    this.rollbacks++;
+    this.rateScale /= 2;
+  }
+
+  /** Removes a snapshot that is not whole. */
+  remove(folder: string): void {
+    rmSync(folder, { recursive: true, force: true });
+  }
+
+  /** A folder outside the run's own, for a state that must be handed over though the disk is full. */
+  spareFolder(): string {
+    this.#spare ??= mkdtempSync(join(tmpdir(), "trm-state-"));
+    return this.#spare;
+  }
+
+  /** Removes what lies outside the run's own folder. */
+  close(): void {
+    if (this.#spare !== undefined) rmSync(this.#spare, { recursive: true, force: true });
+    this.#spare = undefined;
+  }
+}

@@ -1,0 +1,83 @@
+/** Predictions that wait to be made, and what becomes of those whose worker was lost over them. */
+import type { PredictionItem } from "./job.ts";
+
+/** A prediction over which this many workers were lost is not tried again. */
+const MAX_LOSSES = 2;
+
+/** Hands out chunks of predictions; those that come back undone are tried one by one. */
+export class PredictionQueue {
+  readonly #waiting: PredictionItem[];
+  readonly #chunk: number;
+  readonly #losses = new Map<PredictionItem, number>();
+  #underWay = 0;
+  #changed: () => void = () => {};
+  #change = new Promise<void>((resolve) => {
+    this.#changed = resolve;
+  });
+
+  constructor(items: readonly PredictionItem[], chunk: number) {
+    this.#waiting = items.slice();
+    this.#chunk = chunk;
+  }
+
+  /** Nothing waits, and nothing is under way that might come back. */
+  get isDone(): boolean {
+    return this.#waiting.length === 0 && this.#underWay === 0;
+  }
+
+  /** Wakes those that wait for a change: something else than a chunk may have changed what they can do. */
+  nudge(): void {
+    this.#tell();
+  }
+
+  /** Resolves when a chunk was done or came back. */
+  changed(): Promise<void> {
+    return this.#change;
+  }
+
+  /** The next chunk of those that `may` be made; empty where there is none now. One over which a worker was lost comes alone. */
+  take(may: (item: PredictionItem) => boolean): PredictionItem[] {
+    const taken: PredictionItem[] = [];
+    for (let i = 0; i < this.#waiting.length && taken.length < this.#chunk; ) {
+      const item = this.#waiting[i]!;
+      const suspect = this.#losses.has(item);
+      if (!may(item) || (suspect && taken.length > 0)) {
+        i++;
+        continue;
+      }
+      taken.push(...this.#waiting.splice(i, 1));
+      if (suspect) break;
+    }
+    if (taken.length > 0) this.#underWay++;
+    return taken;
+  }
+
+  /** A chunk was made. */
+  done(): void {
+    this.#underWay--;
+    this.#tell();
+  }
+
+  /** A chunk was not made. @param lost whether its worker was lost over it @returns those that are given up */
+  putBack(chunk: readonly PredictionItem[], lost: boolean): PredictionItem[] {
+    const givenUp: PredictionItem[] = [];
+    for (const item of chunk.toReversed()) {
+      const losses = (this.#losses.get(item) ?? 0) + (lost ? 1 : 0);
+      if (losses > 0) this.#losses.set(item, losses);
+      // Only one that was alone is known to be at fault.
+      if (chunk.length === 1 && losses >= MAX_LOSSES) givenUp.push(item);
+      else this.#waiting.unshift(item);
+    }
+    this.#underWay--;
+    this.#tell();
+    return givenUp;
+  }
+
+  #tell(): void {
+    const changed = this.#changed;
+    this.#change = new Promise((resolve) => {
+      this.#changed = resolve;
+    });
+    changed();
+  }
+}

@@ -1,0 +1,162 @@
+/** The place of one worker: its job, the process that does it now, and the losses so far. */
+import { monotonicSeconds } from "../budget/clock.ts";
+import { messageOf, UserError } from "../errors.ts";
+import type { Job } from "./job.ts";
+import type { Patience } from "./vigil.ts";
+import { type ReportOf, WorkerLost, WorkerProcess, WorkFailed } from "./worker-process.ts";
+
+/** A worker that is lost this often in one phase of the work is left out of it. */
+const MAX_LOSSES = 3;
+/** Wait before a worker is started again: none the first time, then this, doubled each time. */
+const BACKOFF_SECONDS = 1;
+/** Longest time a worker may take to start, load its engine and its checkpoint. */
+const START_SECONDS = 120;
+
+/** What the pool is told. */
+export interface SlotWatcher {
+  report(rank: number, report: ReportOf<"progress" | "warning" | "snapshot">): void;
+  line(rank: number, text: string): void;
+  /** @param again true where it will be started again */
+  lost(slot: Slot, message: string, again: boolean): void;
+}
+
+export class Slot {
+  job: Job;
+  process: WorkerProcess | undefined;
+  /** how the worker that is there now began */
+  ready: ReportOf<"ready"> | undefined;
+  /** optimizer steps of the state that its process holds; undefined where that is not known to be whole */
+  step: number | undefined;
+  /** it has taken its place since its process was started, and since the others' last did */
+  formed = false;
+  /** why it is not started any more; until `forgive` */
+  leftOut: Error | undefined;
+  /** seconds that starting it took the last time */
+  startSeconds = 0;
+  readonly rank: number;
+  readonly #name: string;
+  readonly #environment: Readonly<Record<string, string>>;
+  readonly #patience: Patience;
+  readonly #watcher: SlotWatcher;
+  readonly #recovers: boolean;
+  #losses = 0;
+  #starting: Promise<boolean> | undefined;
+  #ended = false;
+  #wake: () => void = () => {};
+
+  /** @param recovers whether a lost worker is started again */
+  constructor(
+    rank: number,
+    count: number,
+    job: Job,
+    options: { environment: Readonly<Record<string, string>>; patience: Patience; watcher: SlotWatcher; recovers: boolean },
+  ) {
+    this.rank = rank;
+    this.#name = `worker ${rank} of ${count}`;
+    this.job = job;
+    this.#environment = options.environment;
+    this.#patience = options.patience;
+    this.#watcher = options.watcher;
+    this.#recovers = options.recovers;
+  }
+
+  /** Its process is there. */
+  get isAlive(): boolean {
+    return this.process !== undefined && !this.process.lost;
+  }
+
+  /** Sees to it that a process is there and knows its job. @returns false where it could not be started this time */
+  start(): Promise<boolean> {
+    if (this.isAlive && this.ready) return Promise.resolve(true);
+    this.#starting ??= this.#startProcess().finally(() => {
+      this.#starting = undefined;
+    });
+    return this.#starting;
+  }
+
+  async #startProcess(): Promise<boolean> {
+    if (this.#losses > 1) await this.#pause(BACKOFF_SECONDS * 2 ** (this.#losses - 2));
+    if (this.#ended || this.leftOut) return false;
+    const began = monotonicSeconds();
+    this.formed = false;
+    this.step = undefined;
+    this.ready = undefined;
+    const process = new WorkerProcess(this.#name, this.#environment, this.#patience, {
+      report: (report) => this.#watcher.report(this.rank, report),
+      line: (text) => this.#watcher.line(this.rank, text),
+      lost: (error) => this.#lose(error),
+    });
+    this.process = process;
+    const timer = setTimeout(() => process.giveUp(`was not ready within ${START_SECONDS} s`), 1000 * START_SECONDS);
+    try {
+      this.ready = await process.command({ kind: "job", job: this.job }, "ready");
+      this.startSeconds = monotonicSeconds() - began;
+      return true;
+    } catch (error) {
+      this.fail(error);
+      return false;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /**
+   * What a command has come to that was not done: a process that can't be trusted any more is ended.
+   *
+   * @returns whether the worker is still there, with the state it had after its last complete step
+   */
+  fail(error: unknown): boolean {
+    if (this.#ended || error instanceof WorkerLost) return false; // told of when it was lost
+    if (error instanceof WorkFailed && (error.failure === "peer" || error.failure === "diverged")) {
+      this.step = error.failure === "peer" ? error.step : undefined;
+      return true;
+    }
+    const memory = error instanceof WorkFailed && error.failure === "memory";
+    const message = error instanceof WorkFailed && error.failure === "other" ? (error.trace ?? error.message) : messageOf(error);
+    this.process?.kill("failed");
+    if (error instanceof UserError) {
+      this.leftOut = error; // trying again would not help
+      this.#watcher.lost(this, `${this.#name}: ${message}`, false);
+    } else this.#lose(new WorkerLost(`${this.#name}: ${message}`, memory));
+    return false;
+  }
+
+  /** Another chance for a worker that was left out. */
+  forgive(): void {
+    this.#losses = 0;
+    if (!(this.leftOut instanceof UserError)) this.leftOut = undefined;
+  }
+
+  /** Ends the process for good. */
+  end(why: string): void {
+    this.#ended = true;
+    this.process?.kill(why);
+    this.#wake();
+  }
+
+  #lose(error: WorkerLost): void {
+    if (this.#ended) return;
+    this.formed = false;
+    this.step = undefined;
+    this.ready = undefined;
+    this.#losses++;
+    if (!this.#recovers || this.#losses >= MAX_LOSSES) this.leftOut = error;
+    let message = error.message;
+    if (error.outOfMemory && this.job.microBatch > 1) {
+      const microBatch = Math.ceil(this.job.microBatch / 2);
+      message += `; ${microBatch} rows at a time instead of ${this.job.microBatch} from now on`;
+      this.job = { ...this.job, microBatch };
+    }
+    this.#watcher.lost(this, message, this.leftOut === undefined);
+  }
+
+  #pause(seconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, 1000 * seconds);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}

@@ -1,0 +1,60 @@
+/** What a job's words stand for: the trunk and the puzzle rows that a worker begins with, and its stream of examples. */
+import { loadCheckpoint } from "../checkpoint/load.ts";
+import type { TrainingState } from "../checkpoint/training-state.ts";
+import { type PuzzlePlan, planPuzzles } from "../data/build.ts";
+import { type LivingRow, openPretraining } from "../data/pretraining-stream.ts";
+import { ExampleStream } from "../data/sampler.ts";
+import type { Example } from "../encode/batch.ts";
+import { type InitialTrunk, initTrunk } from "../model/init.ts";
+import { flattenParameters, parameterLayout } from "../model/parameters.ts";
+import type { RowStart } from "../model/puzzle-embedding.ts";
+import type { Random } from "../random.ts";
+import type { Job } from "./job.ts";
+
+/** Where training begins. @param saved the training state that the job goes on with, if any */
+export function trunkOf(job: Job, random: Random, saved: TrainingState | undefined): { initial: InitialTrunk; start: RowStart } {
+  if (job.trunk.kind !== "checkpoint") {
+    const rowStart = saved?.state.get("rowStart")?.data;
+    return { initial: initTrunk(job.model, random.fork("init")), start: (_, out) => rowStart && out.set(rowStart) };
+  }
+  const { trunk, puzzleEmbedding } = loadCheckpoint(job.trunk.folder);
+  const initial = {
+    weights: flattenParameters(trunk, parameterLayout(job.model)),
+    hInit: trunk.get("H_init")!.data,
+    lInit: trunk.get("L_init")!.data,
+  };
+  const { mean, std } = puzzleEmbedding;
+  const normal = random.fork("rows");
+  const starts: Record<Job["start"], RowStart> = {
+    zero: () => {},
+    mean: (_, out) => out.set(mean),
+    normal: (id, out) => {
+      const draw = normal.fork(id);
+      for (let i = 0; i < out.length; i++) out[i] = mean[i]! + std[i]! * draw.normal();
+    },
+  };
+  return { initial, start: starts[job.start] };
+}
+
+/** What a worker trains on and predicts. */
+export interface WorkData {
+  exampleAt(index: number): Example;
+  readonly epochLength: number;
+  readonly plan: PuzzlePlan;
+  /** see `data/pretraining-stream.ts` */
+  isOver?(puzzleId: number, index: number): boolean;
+  livingRows?(index: number): LivingRow[];
+}
+
+/** The stream of a job's examples. */
+export function dataOf(job: Job, random: Random): WorkData {
+  const { data, canvas: side } = job;
+  if (data.kind === "pretraining") return openPretraining(data, { side, random });
+  const plan = planPuzzles([{ tasks: data.tasks, trainOnTests: data.trainOnTests }], {
+    variants: data.variants,
+    random: random.fork("plan"),
+  });
+  const groups = job.trainOn ? job.trainOn.map((i) => plan.groups[i]!) : plan.groups;
+  const stream = new ExampleStream(groups, { side, random: random.fork("stream"), order: "shuffled", translate: data.translate });
+  return { exampleAt: (index) => stream.exampleAt(index), epochLength: stream.epochLength, plan };
+}

@@ -1,0 +1,299 @@
+/** A worker's work: one replica that trains its slice of every batch, and predicts. */
+import * as tf from "@tensorflow/tfjs-core";
+import { undoAugmentation } from "../augment/augmentation.ts";
+import { startEngine } from "../backend/select.ts";
+import { realClock } from "../budget/clock.ts";
+import { loadCarry, loadTrainingState, type TrainingState } from "../checkpoint/training-state.ts";
+import { variantPair } from "../data/build.ts";
+import type { Example } from "../encode/batch.ts";
+import { pairToExample } from "../encode/canvas.ts";
+import { cropToGrid } from "../encode/crop.ts";
+import { canvasPositions, gridPositions } from "../encode/positions.ts";
+import { messageOf, UserError } from "../errors.ts";
+import type { InitialTrunk } from "../model/init.ts";
+import { parameterCount, parameterLayout } from "../model/parameters.ts";
+import { PuzzleEmbedding, type RowStart } from "../model/puzzle-embedding.ts";
+import { createRandom, type Random } from "../random.ts";
+import { stepRunner } from "../trace/compilation.ts";
+import { TrainingLoop } from "../train/loop.ts";
+import { ALONE, type Exchange, Replica, type ReplicaSettings } from "../train/replica.ts";
+import { restoreCarry, restoreReplica, trainingStateOf } from "../train/resume.ts";
+import { joinRing, type Ring } from "./all-reduce.ts";
+import type { Command, Formation, Job, Prediction, PredictionItem, Report, Survey } from "./job.ts";
+import type { PulseSender } from "./pulse.ts";
+import { saveTraining, stageRows, type Training } from "./saving.ts";
+import { SnapshotWriter } from "./snapshot-writer.ts";
+import { surveyOf } from "./survey.ts";
+import { dataOf, trunkOf, type WorkData } from "./work-data.ts";
+
+/** Longest time without a progress report; steps that are faster are told of together. */
+const REPORT_SECONDS = 0.25;
+/** Puzzle rows whose life is over are let go of every so many steps. */
+const FORGET_EVERY = 256;
+
+/** The parts of a job that do not depend on the other ranks. */
+interface Start {
+  readonly settings: ReplicaSettings;
+  readonly initial: InitialTrunk;
+  readonly rowStart: RowStart;
+  readonly random: Random;
+  readonly data: WorkData;
+  readonly saved: TrainingState | undefined;
+}
+
+/** What a worker has once it knows its job. */
+export class Work {
+  readonly #job: Job;
+  readonly #start: Start;
+  readonly #send: (report: Report) => void;
+  readonly #pulse: PulseSender;
+  readonly #snapshots: SnapshotWriter;
+  #ring: Ring | undefined;
+  #joining: AbortController | undefined;
+  #replica!: Replica;
+  #loop!: TrainingLoop;
+  /** the next example's puzzle row is to be spoilt, see `poison` */
+  #poisoned = false;
+
+  private constructor(job: Job, start: Start, send: (report: Report) => void, pulse: PulseSender) {
+    this.#job = job;
+    this.#start = start;
+    this.#send = send;
+    this.#pulse = pulse;
+    this.#snapshots = new SnapshotWriter(send);
+  }
+
+  /** Starts the engine and reads what the job names. The place among the others comes with `form`. */
+  static async begin(job: Job, send: (report: Report) => void, pulse: PulseSender): Promise<Work> {
+    const engine = await startEngine(job.engine, { threads: job.threads });
+    const running = stepRunner(job.engine, job.compilation, (sentence) => send({ kind: "warning", sentence }));
+    const random = createRandom(job.seed);
+    const saved = job.trunk.kind === "state" ? loadTrainingState(job.trunk.folder) : undefined;
+    if (job.trunk.kind === "state" && !saved) throw new UserError(`${job.trunk.folder}: no training state here to resume`);
+    const { initial, start } = trunkOf(job, random, saved);
+    const { prefixLength, ropeAxes } = job.model;
+    const positions = ropeAxes === 2 ? gridPositions(job.canvas, prefixLength) : canvasPositions(job.canvas, job.fullCanvas, prefixLength);
+    const settings = {
+      model: job.model,
+      positions,
+      globalBatch: job.globalBatch,
+      microBatch: job.microBatch,
+      adam: job.adam,
+      puzzleWeightDecay: job.puzzleWeightDecay,
+      explorationProbability: job.explorationProbability,
+      haltMaxSteps: job.model.haltMaxSteps,
+      makeReady: running.makeReady,
+    };
+    const data = dataOf(job, random);
+    send({
+      kind: "ready",
+      engine: `${engine.description}, ${running.description}`,
+      parameters: parameterCount(parameterLayout(job.model)),
+      epochLength: data.epochLength,
+      warnings: data.plan.warnings,
+    });
+    return new Work(job, { settings, initial, rowStart: start, random, data, saved }, send, pulse);
+  }
+
+  /** Optimizer steps that were completed; undefined before there is a replica. */
+  get step(): number | undefined {
+    return this.#replica?.step;
+  }
+
+  stop(): void {
+    this.#loop?.stop();
+  }
+
+  /** Gives up joining a ring, if that is under way. */
+  abandon(): void {
+    this.#joining?.abort();
+  }
+
+  /** Makes the next training step diverge, as a fault of the hardware would; for tests of the way back. */
+  poison(): void {
+    this.#poisoned = true;
+  }
+
+  async obey(command: Exclude<Command, { kind: "job" | "stop" | "abandon" }>): Promise<void> {
+    switch (command.kind) {
+      case "form":
+        return this.#form(command);
+      case "train":
+        return this.#train(command);
+      case "predict": {
+        const started = performance.now();
+        const predictions = await this.#predict(command.items, command.actSteps);
+        return this.#send({ kind: "predicted", id: command.id, predictions, seconds: (performance.now() - started) / 1000 });
+      }
+      case "snapshot":
+        await this.#snapshots.write(command.folder, () => this.#state());
+        return;
+      case "survey":
+        return this.#send({ kind: "surveyed", survey: this.#survey(command) });
+      case "stage":
+        return this.#send({ kind: "staged", files: await stageRows(this.#training, command.state) });
+      case "save":
+        this.#forgetRows();
+        await saveTraining(this.#training, command);
+        return this.#send({ kind: "saved", folder: command.folder });
+    }
+  }
+
+  /** Takes a place among the others and restores what is to be restored. */
+  async #form({ rank, worldSize, ring, restore, rateScale }: Formation): Promise<void> {
+    this.#ring?.close();
+    const { signal } = (this.#joining = new AbortController());
+    this.#ring = ring && (await this.#pulse.waitForPeers(() => joinRing({ ...ring, rank, worldSize, signal })));
+    const exchange = this.#ring ? this.#patient(this.#ring) : worldSize === 1 ? ALONE : notJoined(rank, worldSize);
+    const isNew = this.#replica === undefined;
+    if (isNew) await this.#build(exchange);
+    else this.#replica.join(exchange);
+    const damaged: { folder: string; problem: string }[] = [];
+    let restored: string | undefined;
+    for (const folder of restore) {
+      try {
+        await this.#restore(folder);
+        restored = folder;
+        break;
+      } catch (error) {
+        damaged.push({ folder, problem: messageOf(error) });
+      }
+    }
+    if (restored === undefined && (!isNew || damaged.length > 0)) {
+      this.#replica.dispose();
+      await this.#build(exchange);
+    }
+    this.#loop.rateScale = rateScale;
+    this.#pulse.beat();
+    this.#send({ kind: "formed", step: this.#replica.step, restored, damaged });
+  }
+
+  /** The ring, with word to the parent whenever this rank waits for others. */
+  #patient(ring: Ring): Exchange {
+    return {
+      rank: ring.rank,
+      worldSize: ring.worldSize,
+      allReduceSum: (data) => this.#pulse.waitForPeers(() => ring.allReduceSum(data)),
+      allGather: (data) => this.#pulse.waitForPeers(() => ring.allGather(data)),
+    };
+  }
+
+  /** A replica at the job's beginning. */
+  async #build(exchange: Exchange): Promise<void> {
+    const { settings, initial, rowStart, random, data, saved } = this.#start;
+    const rows = new PuzzleEmbedding(this.#job.model.puzzleEmbeddingSize, rowStart);
+    this.#replica = new Replica(settings, initial, rows, random.fork("halting"), exchange);
+    const exampleAt = (index: number): Example => {
+      const example = data.exampleAt(index);
+      if (this.#poisoned) rows.row(example.puzzleId).fill(Number.NaN);
+      this.#poisoned = false;
+      return example;
+    };
+    this.#loop = new TrainingLoop(this.#replica, this.#job.course, exampleAt, realClock(), { plannedSteps: this.#job.plannedSteps });
+    if (saved) await this.#takeUp(saved, (this.#job.trunk as { folder: string }).folder);
+  }
+
+  /** Takes up a training state. @throws where it is not whole or of another shape: what is there then counts for nothing */
+  async #restore(folder: string): Promise<void> {
+    const state = loadTrainingState(folder);
+    if (!state) throw new Error(`${folder}: no training state here`);
+    await this.#takeUp(state, folder);
+  }
+
+  async #takeUp(state: TrainingState, folder: string): Promise<void> {
+    const draws = restoreReplica(this.#replica, state, folder);
+    const saved = state.record as { draws: number[]; plannedSteps?: number; stepSeconds?: number };
+    const plannedSteps = this.#job.plannedSteps ?? saved.plannedSteps;
+    this.#loop.restore({ draws, plannedSteps, stepSeconds: saved.stepSeconds });
+    if (saved.draws.length !== this.#job.globalBatch) return; // another batch: its rows begin new samples
+    const rows = this.#replica.globalRows();
+    await restoreCarry(this.#replica, loadCarry(folder, rows[0]!, rows.length));
+  }
+
+  async #train({ until, snapshots }: Extract<Command, { kind: "train" }>): Promise<void> {
+    let reported = 0;
+    const watch = snapshots && this.#snapshots.taker(snapshots, this.#replica, () => this.#state());
+    try {
+      const why = await this.#loop.run(
+        until,
+        (progress) => {
+          this.#pulse.beat();
+          if (progress.step % FORGET_EVERY === 0) this.#forgetRows();
+          const now = performance.now() / 1000;
+          if (now - reported < REPORT_SECONDS) return;
+          reported = now;
+          this.#send({ kind: "progress", progress, rssBytes: process.memoryUsage.rss(), tensors: tf.memory().numTensors });
+        },
+        watch,
+      );
+      this.#send({ kind: "trained", step: this.#replica.step, why, stepSeconds: this.#loop.stepSeconds });
+    } catch (error) {
+      this.#ring?.close(); // or the others would wait for this rank
+      throw error;
+    }
+  }
+
+  get #training(): Training {
+    const rowStart = new Float32Array(this.#job.model.puzzleEmbeddingSize);
+    this.#start.rowStart(0, rowStart);
+    return { job: this.#job, replica: this.#replica, loop: this.#loop, rowStart };
+  }
+
+  #state(): Promise<TrainingState> {
+    const { replica, loop, rowStart } = this.#training;
+    const { draws, plannedSteps, stepSeconds } = loop;
+    return trainingStateOf(replica, { draws, plannedSteps, rowStart, record: { stepSeconds } });
+  }
+
+  /** Lets go of puzzle rows whose life is over in every row of the batch. */
+  #forgetRows(): void {
+    const { data } = this.#start;
+    if (!data.isOver) return;
+    const place = this.#place;
+    this.#replica.rows.forget((id) => data.isOver!(id, place));
+  }
+
+  /** A place of the stream that no row of the batch is behind. */
+  get #place(): number {
+    const last = this.#loop.draws.reduce((least, draws) => Math.min(least, draws)) - 1; // a row still works on its last draw
+    return Math.max(0, last) * this.#job.globalBatch;
+  }
+
+  #survey({ votes, pairs }: Extract<Command, { kind: "survey" }>): Survey {
+    const { data } = this.#job;
+    const visits = (data.kind === "pretraining" && data.lives?.visits) || 0;
+    const random = createRandom(this.#job.seed).fork("survey").fork(this.#replica.step);
+    return surveyOf(this.#start.data, this.#replica.rows, { place: this.#place, visits, votes, pairs, random });
+  }
+
+  async #predict(items: readonly PredictionItem[], actSteps: number): Promise<Prediction[]> {
+    const side = this.#job.canvas;
+    const { groups: all } = this.#start.data.plan;
+    const out: Prediction[] = [];
+    for (let i = 0; i < items.length; i += this.#job.microBatch) {
+      const part = items.slice(i, i + this.#job.microBatch);
+      const groups = part.map(({ task }) => all[task]!);
+      const examples = part.map(({ testIndex, trained, variant, puzzleId }, n): Example => {
+        const group = groups[n]!;
+        const { input } = variantPair(group, variant, { input: (trained ? group.train : group.task.test)[testIndex]!.input });
+        return pairToExample({ input }, side, { row: 0, col: 0 }, puzzleId ?? group.firstPuzzleId + variant);
+      });
+      const { tokens, qHaltLogits } = await this.#replica.predict(examples, actSteps);
+      part.forEach((item, n) => {
+        const grid = undoAugmentation(cropToGrid(tokens, side, n * side * side), groups[n]!.variants.at(item.variant));
+        out.push({ ...item, rows: grid.rows, cols: grid.cols, cells: grid.cells, qHaltLogit: qHaltLogits[n]! });
+      });
+      this.#pulse.beat();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return out;
+  }
+}
+
+/** The exchange of a rank that need not meet the others, because nothing is trained. */
+function notJoined(rank: number, worldSize: number): Exchange {
+  const refuse = async (): Promise<never> => {
+    throw new Error("this worker has joined no ring");
+  };
+  return { rank, worldSize, allReduceSum: refuse, allGather: refuse };
+}

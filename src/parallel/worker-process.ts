@@ -1,0 +1,165 @@
+/** One worker process as its parent sees it. */
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { monotonicSeconds } from "../budget/clock.ts";
+import { UserError } from "../errors.ts";
+import type { Command, FailureCause, Report } from "./job.ts";
+import { countOomKills } from "./oom-kills.ts";
+import { PULSE_PIPE, parsePulses } from "./pulse.ts";
+import { type Patience, Vigil } from "./vigil.ts";
+
+export type ReportOf<Kind extends Report["kind"]> = Extract<Report, { kind: Kind }>;
+
+/** What is told of a process without being asked for. */
+export interface ProcessWatcher {
+  /** a report that answers no command */
+  report(report: ReportOf<"progress" | "warning" | "snapshot">): void;
+  /** a line that the process, or a library in it, wrote to its standard output or error */
+  line(text: string): void;
+  /** the process is gone though nobody ended it, or was ended because it hung */
+  lost(error: WorkerLost): void;
+}
+
+/** A worker process is gone. */
+export class WorkerLost extends Error {
+  override readonly name = "WorkerLost";
+  constructor(
+    message: string,
+    /** the kernel ended it, or it ended itself, because memory ran out */
+    readonly outOfMemory = false,
+  ) {
+    super(message);
+  }
+}
+
+/** A worker is there but could not do what it was told. */
+export class WorkFailed extends Error {
+  override readonly name = "WorkFailed";
+  constructor(
+    message: string,
+    readonly failure: FailureCause,
+    /** optimizer steps that it had completed; none where it had no state yet */
+    readonly step: number | undefined,
+    readonly trace: string | undefined,
+  ) {
+    super(message);
+  }
+}
+
+/** V8's last words where its heap is full. */
+const HEAP_IS_FULL = /heap out of memory|allocation failed/i;
+
+export class WorkerProcess {
+  readonly child: ChildProcess;
+  /** why it can't be used any more */
+  lost: WorkerLost | undefined;
+  readonly #name: string;
+  readonly #watcher: ProcessWatcher;
+  readonly #vigil: Vigil;
+  readonly #oomKills = countOomKills();
+  #heapIsFull = false;
+  #waiting: { kinds: readonly string[]; resolve: (report: Report) => void; reject: (error: Error) => void } | undefined;
+
+  /** @param name for messages: `worker 1` */
+  constructor(name: string, environment: Readonly<Record<string, string>>, patience: Patience, watcher: ProcessWatcher) {
+    this.#name = name;
+    this.#watcher = watcher;
+    this.child = spawn(process.execPath, ["--max-old-space-size=4096", fileURLToPath(import.meta.url), "worker"], {
+      stdio: ["ignore", "pipe", "pipe", "ipc", "pipe"],
+      serialization: "advanced",
+      env: { ...process.env, ...environment },
+      detached: true, // a signal of the terminal reaches the parent alone, which ends its workers in order
+    });
+    this.#vigil = new Vigil(patience, monotonicSeconds());
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text: string) => {
+        this.#heapIsFull ||= HEAP_IS_FULL.test(text);
+        for (const line of text.split("\n")) if (line.trim() !== "") watcher.line(line);
+      });
+    }
+    let rest = "";
+    const pulses = this.child.stdio?.[PULSE_PIPE] as Readable | undefined;
+    pulses?.setEncoding("utf8").on("data", (text: string) => {
+      const parsed = parsePulses(text, rest);
+      rest = parsed.rest;
+      for (const pulse of parsed.pulses) this.#vigil.pulse(pulse, monotonicSeconds());
+    });
+    for (const stream of this.child.stdio ?? []) stream?.on("error", () => {}); // a pipe that breaks with its process
+    this.child.on("message", (report: Report) => this.#hear(report));
+    this.child.on("error", (error) => this.#lose(`could not be started: ${error.message}`));
+    this.child.on("exit", (code, signal) => this.#exited(code, signal));
+  }
+
+  /** Sends a command that is not answered. */
+  send(command: Command): void {
+    if (!this.lost) this.child.send(command, () => {}); // a process that can't be reached has ended, which is told of
+  }
+
+  /**
+   * Sends a command and awaits its answer; only one may be under way.
+   *
+   * @throws WorkerLost where the process is gone; WorkFailed or UserError where the worker says that it failed
+   */
+  command<Kind extends Report["kind"]>(command: Command, ...kinds: readonly Kind[]): Promise<ReportOf<Kind>> {
+    if (this.lost) return Promise.reject(this.lost);
+    this.#vigil.begin(command.kind, monotonicSeconds());
+    const answer = new Promise<ReportOf<Kind>>((resolve, reject) => {
+      this.#waiting = { kinds, resolve: resolve as (report: Report) => void, reject };
+    });
+    this.send(command);
+    return answer;
+  }
+
+  /** Ends the process if it hangs. @param standstill seconds for which the parent itself stood still since it last looked */
+  look(standstill: number): void {
+    if (this.lost) return;
+    this.#vigil.excuse(standstill);
+    const verdict = this.#vigil.verdict(monotonicSeconds());
+    if (verdict !== undefined) this.giveUp(verdict);
+  }
+
+  /** Ends the process as one that is lost. */
+  giveUp(why: string): void {
+    this.#lose(why);
+    this.child.kill("SIGKILL");
+  }
+
+  /** Ends the process because we want it to: nothing that anyone need hear of but who waits for it. */
+  kill(why: string): void {
+    if (!this.lost) {
+      this.lost = new WorkerLost(`${this.#name} ${why}`);
+      this.#settle((waiting) => waiting.reject(this.lost!));
+    }
+    this.child.kill("SIGKILL");
+  }
+
+  #hear(report: Report): void {
+    if (this.#waiting?.kinds.includes(report.kind)) this.#settle((waiting) => waiting.resolve(report));
+    else if (report.kind === "failed") {
+      const { message, user, cause, step, stack } = report;
+      this.#settle((waiting) => waiting.reject(user ? new UserError(message) : new WorkFailed(message, cause, step, stack)));
+    } else if (report.kind === "progress" || report.kind === "warning" || report.kind === "snapshot") this.#watcher.report(report);
+  }
+
+  #settle(settle: (waiting: { resolve: (report: Report) => void; reject: (error: Error) => void }) => void): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    this.#vigil.end();
+    if (waiting) settle(waiting);
+  }
+
+  #exited(code: number | null, signal: NodeJS.Signals | null): void {
+    const killed = signal === "SIGKILL" && (countOomKills() ?? 0) > (this.#oomKills ?? 0);
+    const outOfMemory = killed || (signal === "SIGABRT" && this.#heapIsFull);
+    const how = signal ? `ended by ${signal}` : `ended with exit status ${code}`;
+    this.#lose(outOfMemory ? `${how}: out of memory` : how, outOfMemory);
+  }
+
+  #lose(how: string, outOfMemory = false): void {
+    if (this.lost) return;
+    this.lost = new WorkerLost(`${this.#name} ${how}`, outOfMemory);
+    this.#watcher.lost(this.lost);
+    this.#settle((waiting) => waiting.reject(this.lost!));
+  }
+}
