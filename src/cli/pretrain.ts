@@ -36,6 +36,7 @@ interface PretrainArgs {
   saveEvery: string;
   workers: string;
   threads: number | undefined;
+  rowMemory: number;
   engine: EngineChoice;
   tfLib: string | undefined;
   compile: CompileMode;
@@ -96,6 +97,11 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
         describe: "processes that share each batch: a number, or auto (one a GPU, else one)",
       })
       .option("threads", { type: "number", describe: "TensorFlow's threads in each" })
+      .option("row-memory", {
+        type: "number",
+        default: 1024,
+        describe: "MiB of memory for puzzle rows in each worker; what is more lies in a file beside the state",
+      })
       .option("engine", { choices: ENGINES, default: "auto" as const, describe: "engine" })
       .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library" })
       .option("save-every", { type: "string", default: "5m", describe: "write checkpoint and state this often" });
@@ -139,6 +145,7 @@ function requestOf(args: PretrainArgs): PretrainRequest & { saved: SavedRun | un
     saveSeconds: parseDuration(args.saveEvery, "--save-every"),
     workers: args.workers === "auto" ? undefined : positive("--workers", Number(args.workers)),
     threads: positive("--threads", args.threads),
+    rowMemoryBytes: rowMemoryBytes(args.rowMemory),
     engine: args.engine,
     tfLib: args.tfLib,
     compile: args.compile,
@@ -206,6 +213,11 @@ function positive<N extends number | undefined>(option: string, value: N): N {
     throw new UserError(`${option} ${String(value)}: expected a whole number from 1 up`);
   }
   return value;
+}
+
+function rowMemoryBytes(mebibytes: number): number {
+  if (!(mebibytes >= 0)) throw new UserError(`--row-memory ${mebibytes}: expected a number of MiB from 0 up`);
+  return mebibytes * 2 ** 20;
 }
 
 function readText(path: string): string {

@@ -1,77 +1,78 @@
 /** The learned vectors of augmented tasks. They live on the host; only the rows of a batch go to the engine. */
 import type { EmbeddingRows } from "../optim/sign-sgd.ts";
+import { RowPieces, type RowStore } from "./row-store.ts";
 
 /** Writes the start value of a row, which is zero otherwise. */
 export type RowStart = (id: number, out: Float32Array) => void;
-
-/** Rows grow in pieces of this many, so that a table of a hundred thousand rows costs what was touched of it. */
-const ROWS_PER_PIECE = 1024;
 
 /**
  * A table of rows that come into being when first asked for: with 1000 variants a task most rows are never drawn in a
  * short run, and a row that was never trained is its start value anyway.
  */
 export class PuzzleEmbedding implements EmbeddingRows {
-  readonly #pieces: Float32Array[] = [];
-  readonly #slotOf = new Map<number, number>();
-  /** slots of rows that were forgotten */
+  readonly #store: RowStore;
+  /** place of each row in the store */
+  readonly #placeOf = new Map<number, number>();
+  /** places of rows that were forgotten */
   readonly #free: number[] = [];
-  /** slots that were ever given out */
+  /** places that were ever given out */
   #used = 0;
   readonly #start: RowStart;
 
   /**
    * @param size  E, numbers a row
    * @param start value of a row before its first update
+   * @param store where the rows lie; in memory unless given
    */
   constructor(
     readonly size: number,
     start: RowStart,
+    store: RowStore = new RowPieces(size),
   ) {
     this.#start = start;
+    this.#store = store;
   }
 
-  /** The row of a puzzle id; a view that may be written to. */
+  /** The row of a puzzle id; a view that may be written to until another row is asked for. */
   row(id: number): Float32Array {
-    const slot = this.#slotOf.get(id);
-    if (slot !== undefined) return this.#view(slot);
-    const added = this.#free.pop() ?? this.#used++;
-    if (added === this.#pieces.length * ROWS_PER_PIECE) this.#pieces.push(new Float32Array(ROWS_PER_PIECE * this.size));
-    this.#slotOf.set(id, added);
-    const row = this.#view(added).fill(0);
-    this.#start(id, row);
-    return row;
+    return this.#view(id, true);
   }
 
   /** Whether a row was ever asked for, and not forgotten since. */
   has(id: number): boolean {
-    return this.#slotOf.has(id);
+    return this.#placeOf.has(id);
   }
 
-  /** Lets go of rows: asked for again, they begin anew. Views of them must not be used any more. */
+  /** Lets go of rows: asked for again, they begin anew. */
   forget(isOver: (id: number) => boolean): void {
-    for (const [id, slot] of this.#slotOf) {
+    for (const [id, place] of this.#placeOf) {
       if (!isOver(id)) continue;
-      this.#slotOf.delete(id);
-      this.#free.push(slot);
+      this.#placeOf.delete(id);
+      this.#store.drop(place);
+      this.#free.push(place);
     }
   }
 
   /** float32[ids.length * E]: copies of the rows. */
   gather(ids: ArrayLike<number>): Float32Array {
     const out = new Float32Array(ids.length * this.size);
-    for (let r = 0; r < ids.length; r++) out.set(this.row(ids[r]!), r * this.size);
+    for (let r = 0; r < ids.length; r++) out.set(this.#view(ids[r]!, false), r * this.size);
     return out;
   }
 
   /** Ids of the rows that were ever asked for and not forgotten since, in that order. */
   touched(): number[] {
-    return [...this.#slotOf.keys()];
+    return [...this.#placeOf.keys()];
   }
 
-  #view(slot: number): Float32Array {
-    const at = (slot % ROWS_PER_PIECE) * this.size;
-    return this.#pieces[Math.floor(slot / ROWS_PER_PIECE)]!.subarray(at, at + this.size);
+  #view(id: number, writes: boolean): Float32Array {
+    const place = this.#placeOf.get(id);
+    if (place !== undefined) return this.#store.view(place, false, writes);
+    const added = this.#free.pop() ?? this.#used++;
+    this.#placeOf.set(id, added);
+    const row = this.#store.view(added, true, writes);
+    this.#start(id, row);
+    return row;
   }
 }
 

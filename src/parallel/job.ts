@@ -46,6 +46,8 @@ export interface Job {
   readonly fullCanvas: number;
   readonly trunk: TrunkSource;
   readonly start: "mean" | "normal" | "zero";
+  /** memory that puzzle rows may take; what is more lies in a file in this folder. All of it in memory unless given */
+  readonly rowMemory?: { readonly bytes: number; readonly folder: string } | undefined;
   readonly data: TrainingData;
   /** places of the tasks whose demonstrations this worker trains on; all unless given */
   readonly trainOn?: readonly number[] | undefined;

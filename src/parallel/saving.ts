@@ -49,7 +49,7 @@ async function stageTrunk(
   const { rows } = replica;
   const statistics = rowStatistics(
     (function* () {
-      for (const id of rows.touched()) yield rows.row(id);
+      for (const id of rows.touched()) yield rows.gather([id]);
     })(),
     rows.size,
   );

@@ -47,7 +47,7 @@ export function surveyOf(
     const row = random.pick(inUse);
     return { ...itemOf(row, random.int(0, plan.groups[row.group]!.train.length - 1)), trained: true };
   });
-  const compared = [...byGroup.values()].map((known) => known.slice(0, COMPARED_ROWS).map(({ puzzleId }) => rows.row(puzzleId).slice()));
+  const compared = [...byGroup.values()].map((known) => known.slice(0, COMPARED_ROWS).map(({ puzzleId }) => rows.gather([puzzleId])));
   return { items: [...tests, ...trained], similarity: rowSimilarity(compared, rows.size) };
 }
 

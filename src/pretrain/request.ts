@@ -30,6 +30,8 @@ export interface PretrainRequest {
   /** processes that share each batch; one for each GPU, else one, unless given */
   readonly workers: number | undefined;
   readonly threads: number | undefined;
+  /** bytes of memory for puzzle rows in each worker; more of them lie in a file */
+  readonly rowMemoryBytes: number;
   readonly engine: EngineChoice;
   readonly tfLib: string | undefined;
   readonly compile: CompileMode;

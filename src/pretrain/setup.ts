@@ -141,6 +141,7 @@ export function jobOf(
           ? { kind: "checkpoint", folder: from }
           : { kind: "random" },
     start: from === undefined ? "zero" : "mean",
+    rowMemory: { bytes: request.rowMemoryBytes, folder: request.state ?? request.out },
     data: { kind: "pretraining", ...data },
     globalBatch: settings.batchSize,
     microBatch: microBatchFor(memoryBytes, stepBytesPerRow(model, positions, engine === "tensorflow"), rows),

@@ -218,3 +218,17 @@ function fewAnswers(from: number, to: number): string {
   const answers = JSON.parse(readFileSync(SAMPLE_SOLUTIONS, "utf8"));
   return JSON.stringify(Object.fromEntries(ids.map((id) => [id, answers[id]])));
 }
+
+test("a table of rows beyond its memory gives the same training, also when taken up again", async () => {
+  // at a constant rate, so that a shorter course is the beginning of a longer one
+  const course = "--steps 40 --generated-share 0.3 --rules-per-kind 1 --lr-min-ratio 1 --warmup-steps 0".split(" ");
+  lastLine(await trm(...into("roomy"), ...course));
+  const tight = [...into("tight"), ...course, "--row-memory", String((8 * 4 * 16) / 2 ** 20)]; // 8 rows
+  lastLine(await trm(...tight.map((word) => (word === "40" ? "20" : word))));
+  lastLine(await trm(...tight, "--resume", join(folder, "tight-state")));
+  const { rows } = loadTrainingState(join(folder, "tight-state"))!;
+  assert.ok(rows!.count > 3 * 8, `${rows!.count}`);
+  for (const name of ["embeddings.safetensors", "puzzles.json", "state.safetensors"]) {
+    assert.ok(left("tight")[`-state/${name}`]!.equals(left("roomy")[`-state/${name}`]!), name);
+  }
+});
