@@ -1,5 +1,6 @@
 /** What a job's words stand for: the trunk and the puzzle rows that a worker begins with, and its stream of examples. */
 import { loadCheckpoint } from "../checkpoint/load.ts";
+import { RowFile } from "../checkpoint/row-file.ts";
 import type { TrainingState } from "../checkpoint/training-state.ts";
 import { type PuzzlePlan, planPuzzles } from "../data/build.ts";
 import { type LivingRow, openPretraining } from "../data/pretraining-stream.ts";
@@ -8,6 +9,7 @@ import type { Example } from "../encode/batch.ts";
 import { type InitialTrunk, initTrunk } from "../model/init.ts";
 import { flattenParameters, parameterLayout } from "../model/parameters.ts";
 import type { RowStart } from "../model/puzzle-embedding.ts";
+import { RowCache, RowPieces, type RowStore } from "../model/row-store.ts";
 import type { Random } from "../random.ts";
 import type { Job } from "./job.ts";
 
@@ -34,6 +36,14 @@ export function trunkOf(job: Job, random: Random, saved: TrainingState | undefin
     },
   };
   return { initial, start: starts[job.start] };
+}
+
+/** Where puzzle rows lie: in memory, or beyond what they may take of it in a file. */
+export function rowStoreOf({ model, rowMemory }: Job): RowStore {
+  const size = model.puzzleEmbeddingSize;
+  return rowMemory
+    ? new RowCache(size, Math.floor(rowMemory.bytes / (4 * size)), new RowFile(rowMemory.folder, size))
+    : new RowPieces(size);
 }
 
 /** What a worker trains on and predicts. */

@@ -24,7 +24,7 @@ import type { PulseSender } from "./pulse.ts";
 import { saveTraining, stageRows, type Training } from "./saving.ts";
 import { SnapshotWriter } from "./snapshot-writer.ts";
 import { surveyOf } from "./survey.ts";
-import { dataOf, trunkOf, type WorkData } from "./work-data.ts";
+import { dataOf, rowStoreOf, trunkOf, type WorkData } from "./work-data.ts";
 
 /** Longest time without a progress report; steps that are faster are told of together. */
 const REPORT_SECONDS = 0.25;
@@ -181,7 +181,7 @@ export class Work {
   /** A replica at the job's beginning. */
   async #build(exchange: Exchange): Promise<void> {
     const { settings, initial, rowStart, random, data, saved } = this.#start;
-    const rows = new PuzzleEmbedding(this.#job.model.puzzleEmbeddingSize, rowStart);
+    const rows = new PuzzleEmbedding(this.#job.model.puzzleEmbeddingSize, rowStart, rowStoreOf(this.#job));
     this.#replica = new Replica(settings, initial, rows, random.fork("halting"), exchange);
     const exampleAt = (index: number): Example => {
       const example = data.exampleAt(index);
