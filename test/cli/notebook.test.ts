@@ -7,7 +7,7 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSy
 import { dirname, join, resolve } from "node:path";
 import { test } from "node:test";
 import { inNamespaces, packedBundle, tensorFlowLibrary, withoutNamespaces, withoutTensorFlow } from "./bundled.ts";
-import { assertValid, folder, SAMPLE } from "./toy.ts";
+import { assertValid, folder, put, SAMPLE } from "./toy.ts";
 
 const JUPYTER = process.env.TRM_TEST_JUPYTER;
 const skip = JUPYTER === undefined ? "no Jupyter: TRM_TEST_JUPYTER=PATH names one (pip install nbconvert ipykernel)" : withoutNamespaces();
@@ -119,9 +119,13 @@ test("a saved version: the placeholder is known, gets its short budget, and is w
 });
 
 test("the rerun: the long budget, and the TensorFlow of the notebook's Python", { skip: skip || withoutTensorFlow }, async () => {
+  // the first python3 on the PATH is another one, without TensorFlow
+  const programs = dirname(put("programs/python3", "#!/bin/sh\nexit 1\n"));
+  chmodSync(join(programs, "python3"), 0o755);
   const settings = {
     KAGGLE_IS_COMPETITION_RERUN: "1",
     PYTHONPATH: dirname(tensorFlowLibrary()!),
+    PATH: `${programs}:${process.env.PATH}`,
     TRM_BUDGET: "2m",
     TRM_PLACEHOLDER_BUDGET: "1s",
     TRM_OPTIONS: `${DEMO} --steps 5`,
@@ -145,22 +149,44 @@ test("the rerun: the long budget, and the TensorFlow of the notebook's Python", 
   assert.equal(readFileSync(join(working, "report.html"), "utf8"), page);
 });
 
-/** A program that claims four GPUs, fails on more than `most` of them as if their memory were full, and else runs the real one on wasm. */
-function standInForGpus(bundle: string, most: number): void {
+/** What happens on the machine that the stand-in claims. */
+interface Faults {
+  /** more workers than this don't get on... */
+  readonly most: number;
+  /** ...because memory is full, or because they hang */
+  readonly above: "memory" | "hang";
+  /** a run on four workers is killed when it has its answers, and cannot be taken up again */
+  readonly dies: boolean;
+  /** runs on fewer get as far as their fallback answers */
+  readonly othersFail?: boolean;
+}
+
+/** Puts a program in place that claims four GPUs, has these faults, and else runs the real one on wasm. */
+function standInForGpus(bundle: string, faults: Faults): void {
   copyFileSync(join(bundle, "trm.mjs"), join(bundle, "real.mjs"));
   writeFileSync(
     join(bundle, "trm.mjs"),
     `import { spawnSync } from "node:child_process";
+const { most, above, dies, othersFail } = ${JSON.stringify(faults)};
 const args = process.argv.slice(2);
-const at = (name) => args[args.lastIndexOf(name) + 1];
-const engines = { wasm: { works: true, description: "wasm" }, tensorflow: { works: true, usesGpu: true, description: "TensorFlow" } };
+const workers = Number(args[args.lastIndexOf("--workers") + 1]);
 if (args[0] === "doctor") {
+  const engines = { wasm: { works: true, description: "wasm" }, tensorflow: { works: true, usesGpu: true, description: "TensorFlow" } };
   console.log(JSON.stringify({ engines, gpus: { count: 4, names: ["L4", "L4", "L4", "L4"] }, checkpoint: { ok: true, text: "fine" } }));
-} else {
-  if (args[0] === "run" && Number(at("--workers")) > ${most}) { console.error("CUDA_ERROR_OUT_OF_MEMORY"); process.exit(70); }
-  const real = args.map((arg) => (arg === "tensorflow" ? "wasm" : arg));
-  process.exit(spawnSync(process.execPath, [new URL("real.mjs", import.meta.url).pathname, ...real], { stdio: "inherit" }).status);
+  process.exit(0);
 }
+if (args[0] === "run" && workers > most && above === "memory") {
+  console.error("CUDA_ERROR_OUT_OF_MEMORY");
+  process.exit(70);
+}
+if (args[0] === "run" && workers > most) await new Promise((wait) => setTimeout(wait, 1e7));
+if (dies && args.includes("--resume")) process.exit(1);
+const dying = dies && args[0] === "run" && workers === 4;
+const real = [new URL("real.mjs", import.meta.url).pathname, ...args.map((arg) => (arg === "tensorflow" ? "wasm" : arg))];
+if (dying) real.push("--seed", "7"); // another run than the second
+else if (othersFail && args[0] === "run") real.push("--budget", "0.2s", "--started-at", "0s");
+const { status } = spawnSync(process.execPath, real, { stdio: ["ignore", dying ? "ignore" : "inherit", "inherit"] });
+process.exit(dying ? 137 : status);
 `,
   );
 }
@@ -168,7 +194,7 @@ if (args[0] === "doctor") {
 test("hidden tasks are known by their ids; a run that fails on four GPUs is tried on two", { skip }, async () => {
   const settings = { TRM_OPTIONS: `${DEMO} --steps 4`, TRM_BUDGET: "60s", TRM_PLACEHOLDER_BUDGET: "1s" };
   const attach = (bundle: string): void => {
-    standInForGpus(bundle, 2);
+    standInForGpus(bundle, { most: 2, above: "memory", dies: false });
     // an upload in which the checkpoint is in a folder
     mkdirSync(join(bundle, "checkpoint"));
     for (const file of ["config.json", "model.safetensors"]) renameSync(join(bundle, file), join(bundle, "checkpoint", file));
@@ -188,16 +214,7 @@ test("hidden tasks are known by their ids; a run that fails on four GPUs is trie
 test("a run that dies after it had answers: they are merged with those of the next way", { skip }, async () => {
   const settings = { KAGGLE_IS_COMPETITION_RERUN: "1", TRM_OPTIONS: `${DEMO} --steps 4`, TRM_BUDGET: "90s" };
   const attach = (bundle: string): void => {
-    standInForGpus(bundle, 4);
-    // the first run, on four workers, does its work, ends as one that was killed, and cannot be taken up again
-    const program = readFileSync(join(bundle, "trm.mjs"), "utf8");
-    const killed =
-      '{ stdio: ["ignore", at("--workers") === "4" ? "ignore" : "inherit", "inherit"] }).status || (at("--workers") === "4" ? 137 : 0)';
-    const stays = 'if (args.includes("--resume")) process.exit(1);\nif (args[0] === "doctor")';
-    writeFileSync(
-      join(bundle, "trm.mjs"),
-      program.replace('{ stdio: "inherit" }).status', killed).replace('if (args[0] === "doctor")', stays),
-    );
+    standInForGpus(bundle, { most: 4, above: "memory", dies: true });
     // a checkpoint that is attached by itself, as a model
     const model = join(bundle, "..", "..", "..", "models", "somebody", "trm", "1");
     mkdirSync(model, { recursive: true });
@@ -208,6 +225,7 @@ test("a run that dies after it had answers: they are merged with those of the ne
   assert.match(printed, /!!! ATTEMPT 1 ENDED WITH STATUS 137/);
   assert.match(printed, /attempt 2: tensorflow, workers 2, /);
   await assertValid(join(working, "submission.json"));
+  assert.match(printed, /^merged: .*submission\.json: 20 tasks, 22 test inputs, 0 of them answered by a fallback alone/m);
   // of each test input both runs' votes are in the submission: an answer that both found is attempt 1
   const read = (file: string): Votes => JSON.parse(readFileSync(join(working, file), "utf8")).tasks;
   const submission = JSON.parse(readFileSync(join(working, "submission.json"), "utf8")) as Record<string, { attempt_1: number[][] }[]>;
@@ -224,16 +242,25 @@ test("a run that dies after it had answers: they are merged with those of the ne
 
 test("a run that says nothing is ended, and the next way tried", { skip }, async () => {
   const settings = { KAGGLE_IS_COMPETITION_RERUN: "1", TRM_OPTIONS: `${DEMO} --steps 3`, TRM_BUDGET: "90s", TRM_SILENT_SECONDS: "6" };
-  const attach = (bundle: string): void => {
-    standInForGpus(bundle, 2);
-    const program = readFileSync(join(bundle, "trm.mjs"), "utf8");
-    writeFileSync(join(bundle, "trm.mjs"), program.replace("process.exit(70)", "await new Promise((wait) => setTimeout(wait, 1e6))"));
-  };
+  const attach = (bundle: string): void => standInForGpus(bundle, { most: 2, above: "hang", dies: false });
   const { status, printed, result } = await execute("hangs", { publicTasks: SAMPLE_TASKS, attach }, settings);
   assert.equal(status, 0, printed);
   assert.match(printed, /!!! THE RUN IS LATE OR HANGS \(last line 6 s ago\): ENDING IT/);
   assert.match(printed, /attempt 2: tensorflow, workers 2, /);
   assert.equal(result.steps, "3");
+});
+
+test("answers of a run that died stay, where no way after it gives any", { skip }, async () => {
+  const settings = { KAGGLE_IS_COMPETITION_RERUN: "1", TRM_OPTIONS: `${DEMO} --steps 4`, TRM_BUDGET: "120s" };
+  const attach = (bundle: string): void => standInForGpus(bundle, { most: 4, above: "memory", dies: true, othersFail: true });
+  const { status, printed, working } = await execute("kept", { publicTasks: SAMPLE_TASKS, attach }, settings);
+  assert.equal(status, 0, printed);
+  assert.match(printed, /attempt 4: wasm, /);
+  await assertValid(join(working, "submission.json"));
+  const submission = JSON.parse(readFileSync(join(working, "submission.json"), "utf8")) as Record<string, { attempt_1: number[][] }[]>;
+  const first = JSON.parse(readFileSync(join(working, "run-1/candidates.json"), "utf8")).tasks as Votes;
+  for (const [id, inputs] of Object.entries(first))
+    for (const [i, [best]] of inputs.entries()) assert.deepEqual(submission[id]![i]!.attempt_1, best!.grid, `${id}, test ${i}`);
 });
 
 type Votes = Record<string, { grid: number[][]; votes: number }[][]>;
