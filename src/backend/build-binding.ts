@@ -1,4 +1,4 @@
-/** Builds tfjs-node-gpu's N-API binding, from the sources in its npm package, against a TensorFlow library. */
+/** Builds the engine's addon against a TensorFlow library: tfjs-node-gpu's N-API binding, from the sources in its npm package, and our kernels. */
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -8,6 +8,8 @@ import { lastLines, runTool } from "./run-tool.ts";
 
 const FRAMEWORK_FILE = "libtensorflow_framework.so.2";
 const PACKAGE = join("node_modules", "@tensorflow", "tfjs-node-gpu", "binding");
+/** Our own kernels for TensorFlow on a CPU. */
+const OWN_KERNELS = join("src", "backend", "native");
 const NODE_HEADERS = join("node_modules", "node-api-headers", "include");
 
 /** What the competition image (Ubuntu 22.04 with GCC 12's runtime) offers; a binding that asks for more does not load there. */
@@ -15,12 +17,14 @@ const IMAGE_VERSIONS: Record<string, string> = { GLIBC: "2.35", GLIBCXX: "3.4.30
 
 /** $ORIGIN is the binding's own folder: with a library in one of these no LD_LIBRARY_PATH is needed. LD_LIBRARY_PATH goes first. */
 const RUN_PATH = "-Wl,-rpath,$ORIGIN/tf:$ORIGIN/python/tensorflow";
-const FLAGS = ["-O2", "-std=c++17", "-shared", "-fPIC", "-DNAPI_VERSION=8", RUN_PATH];
+const FLAGS = ["-O3", "-ffp-contract=fast", "-Wno-psabi", "-std=c++17", "-shared", "-fPIC", "-DNAPI_VERSION=8", RUN_PATH];
 
 /** The sources of a binding, of one checkout. */
 export interface BindingSources {
   /** folder of tfjs-node-gpu's C++ files */
   readonly binding: string;
+  /** folder of our own kernels */
+  readonly kernels: string;
   /** folder of the N-API headers */
   readonly headers: string;
   /** SHA-256 over all of them and the compiler's arguments */
@@ -29,14 +33,14 @@ export interface BindingSources {
 
 /** The sources below one of these folders' node_modules; undefined where none has them. */
 export function findBindingSources(roots: readonly string[]): BindingSources | undefined {
-  const root = roots.find((folder) => [PACKAGE, NODE_HEADERS].every((path) => existsSync(join(folder, path))));
+  const root = roots.find((folder) => [PACKAGE, NODE_HEADERS, OWN_KERNELS].every((path) => existsSync(join(folder, path))));
   if (root === undefined) return undefined;
-  const [binding, headers] = [join(root, PACKAGE), join(root, NODE_HEADERS)];
+  const [binding, headers, kernels] = [join(root, PACKAGE), join(root, NODE_HEADERS), join(root, OWN_KERNELS)];
   const hash = createHash("sha256").update(FLAGS.join(" "));
-  for (const folder of [binding, headers]) {
+  for (const folder of [binding, headers, kernels]) {
     for (const name of readdirSync(folder).sort()) hash.update(`\0${name}\0`).update(readFileSync(join(folder, name)));
   }
-  return { binding, headers, sha256: hash.digest("hex") };
+  return { binding, headers, kernels, sha256: hash.digest("hex") };
 }
 
 const NO_COMPILER = "no g++ to build the binding; install one (`apt-get install g++`), or pass --engine wasm to commands";
@@ -81,8 +85,14 @@ export async function buildBinding(
     for (const name of readdirSync(sources.binding)) copyFileSync(join(sources.binding, name), join(work, "binding", name));
     symlinkSync(resolve(libraryFolder, "include"), join(work, "deps", "include"));
     const output = join(work, BINDING_FILE);
-    const includes = [sources.headers, join(libraryFolder, "include"), work, join(work, "binding")].flatMap((path) => ["-I", path]);
-    const files = ["tfjs_backend.cc", "tfjs_binding.cc"].map((name) => join(work, "binding", name));
+    const includes = [sources.headers, join(libraryFolder, "include"), work, join(work, "binding"), sources.kernels].flatMap((path) => [
+      "-I",
+      path,
+    ]);
+    const files = [
+      ...["tfjs_backend.cc", "tfjs_binding.cc"].map((name) => join(work, "binding", name)),
+      ...["kernels.cc", "ops.cc"].map((name) => join(sources.kernels, name)),
+    ];
     const libraries = [`-L${libraryFolder}`, `-l:${LIBRARY_FILE}`, `-l:${FRAMEWORK_FILE}`];
     const { missing, status, signal, stderr } = await runTool("g++", [...FLAGS, ...includes, ...files, ...libraries, "-o", output]);
     if (missing) throw new UserError(NO_COMPILER);

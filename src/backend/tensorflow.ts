@@ -5,6 +5,7 @@ import { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kerne
 import "@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js";
 import { messageOf, UserError } from "../errors.ts";
 import { BINDING_FILE, bindingPlaces } from "./locate-tensorflow.ts";
+import { registerNativeKernels } from "./native-kernels.ts";
 
 /**
  * Loads the addon into this process and registers the backend `tensorflow`.
@@ -25,9 +26,11 @@ export function loadTensorFlow({ binding: wanted }: { binding?: string | undefin
       cause: error,
     });
   }
-  const binding = addon.exports as { TF_Version?: string };
+  const { TF_Version: version = "of unknown version" } = addon.exports as { TF_Version?: string };
   if (!tf.findBackend("tensorflow")) {
     tf.registerBackend("tensorflow", () => new NodeJSKernelBackend(addon.exports as never, "tensorflow") as unknown as tf.KernelBackend, 3);
   }
-  return `TensorFlow ${binding.TF_Version ?? "of unknown version"}`;
+  const backend = tf.findBackend("tensorflow") as unknown as NodeJSKernelBackend;
+  const own = !backend.isUsingGpuDevice && registerNativeKernels(backend);
+  return `TensorFlow ${version}${own ? " with own kernels" : ""}`;
 }

@@ -6,8 +6,8 @@ import { initTrunk } from "../model/init.ts";
 import { PuzzleEmbedding } from "../model/puzzle-embedding.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import { createRandom, type Random } from "../random.ts";
+import type { MakeReady } from "../trace/ready-step.ts";
 import { Replica } from "../train/replica.ts";
-import type { MakeReady } from "../train/steps.ts";
 
 export interface BenchPreset {
   readonly hiddenSize: number;

@@ -3,8 +3,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 import type { EngineName } from "../backend/select.ts";
 import { UserError } from "../errors.ts";
-import { type MakeReady, opByOp } from "../train/steps.ts";
 import { jit } from "./jit.ts";
+import { type MakeReady, opByOp } from "./ready-step.ts";
 
 /** `auto`: XLA on a GPU, TensorFlow's graph on a CPU, op by op on wasm. */
 export const COMPILE_MODES = ["auto", "xla", "graph", "off"] as const;

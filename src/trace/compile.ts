@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import type { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
+import { OWN_KERNEL_PREFIX } from "../model/own-kernel.ts";
 import { countWork, type WorkCounts } from "./counts.ts";
 import { type EmitOptions, emit, MODEL_TAG } from "./emit.ts";
 import { type DType, type Graph, printType, type ValueType } from "./graph.ts";
@@ -48,8 +49,9 @@ export function compile(
   const backend = tf.findBackend("tensorflow") as unknown as NodeJSKernelBackend | null;
   if (!backend) throw new Error("compiling needs the TensorFlow engine, which was not started");
   const types = examples.map(({ dtype, shape }): ValueType => ({ dtype: dtype as DType, shape: [...shape] }));
-  const graph = simplify(trace(step, types));
-  const { bytes, inputNames, outputNames } = emit(graph, { target: target ?? (backend.isUsingGpuDevice ? "xla" : "graph"), precision });
+  const options = { target: target ?? (backend.isUsingGpuDevice ? "xla" : "graph"), precision } as const;
+  const graph = simplify(trace(step, types, (kernel) => !mayUse(kernel, options)));
+  const { bytes, inputNames, outputNames } = emit(graph, options);
   const model = load(backend, bytes);
   const feeds = inputNames.map((name) => ({ name }));
   const fetches = [...outputNames];
@@ -62,6 +64,12 @@ export function compile(
     },
     dispose: () => backend.deleteSavedModel(model),
   };
+}
+
+/** Our own kernels are float32's and the processor's: XLA can't compile them, and attention in bfloat16 is composed of products. */
+function mayUse(kernel: string, { target, precision }: EmitOptions): boolean {
+  if (!kernel.startsWith(OWN_KERNEL_PREFIX)) return true;
+  return target === "graph" && (precision === "float32" || !kernel.startsWith(`${OWN_KERNEL_PREFIX}Attend`));
 }
 
 /** TensorFlow reads models from folders only. */

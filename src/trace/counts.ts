@@ -1,6 +1,6 @@
 /** Counts the work of a graph: floating-point operations of its matrix products, and bytes that pass through memory. */
 import { byteCount, elementCount, type Graph, type GraphNode, type ValueId } from "./graph.ts";
-import { boolAttribute, lastTwo, ruleOf } from "./shapes.ts";
+import { boolAttribute, intAttribute, lastTwo, ruleOf } from "./shapes.ts";
 
 export interface WorkCounts {
   /** of the matrix products, exactly: 2 per multiply-add. Everything else is bound by memory */
@@ -15,6 +15,8 @@ export interface WorkCounts {
   readonly matrixProducts: number;
 }
 
+/** Products [T, T] x size of a head in our own kernels, those done anew for the gradient not counted. */
+const ATTENTION_PRODUCTS: Readonly<Record<string, number>> = { TrmAttend: 2, TrmAttendGrad: 4 };
 const PRODUCTS = new Set(["MatMul", "BatchMatMulV2"]);
 
 /** Counts a (simplified) graph. */
@@ -22,6 +24,14 @@ export function countWork(graph: Graph): WorkCounts {
   let flops = 0;
   let matrixProducts = 0;
   for (const node of graph.nodes) {
+    const heads = ATTENTION_PRODUCTS[node.op];
+    if (heads) {
+      const [batch, positions, count, size] = ["batch", "positions", "heads", "head_size"].map((name) =>
+        intAttribute(node.attributes, name),
+      );
+      flops += heads * 2 * batch! * count! * positions! ** 2 * size!;
+      matrixProducts += heads;
+    }
     if (!PRODUCTS.has(node.op)) continue;
     const inner = lastTwo(graph.values[node.inputs[0]!]!, boolAttribute(node.attributes, "adj_x"))[1];
     flops += 2 * inner * elementCount(graph.values[node.outputs[0]!]!.shape);

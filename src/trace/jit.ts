@@ -1,9 +1,9 @@
 /** A pure function of tensors, compiled when it is first called, once per shape of its inputs. */
 import type * as tf from "@tensorflow/tfjs-core";
 import { messageOf } from "../errors.ts";
-import type { ReadyStep, Step } from "../train/steps.ts";
 import { type CompiledStep, type CompileOptions, compile } from "./compile.ts";
 import { printType, type ValueType } from "./graph.ts";
+import type { ReadyStep, Step } from "./ready-step.ts";
 
 export interface JitOptions extends CompileOptions {
   /** is told, once per shape and reason, why something runs slower than it could */

@@ -141,6 +141,12 @@ const RULES: Readonly<Record<string, OpRule>> = {
       return [{ dtype: typeAttribute(a, "output_type"), shape: x!.shape.filter((_, i) => i !== at) }];
     },
   },
+  TrmAttend: { output: "output", types: ([qkv]) => [{ dtype: "float32", shape: [qkv!.shape[0]!, qkv!.shape[1]! / 3] }] },
+  TrmAttendGrad: { output: "output", types: ([, qkv]) => [typeOf(qkv!)] },
+  TrmAddRmsNorm: { output: "output", types: ([x]) => [typeOf(x!), { dtype: "float32", shape: [x!.shape[0]!, 1] }] },
+  TrmAddRmsNormGrad: { output: "output", types: ([dy]) => [typeOf(dy!)] },
+  TrmGate: { output: "output", types: ([x]) => [{ dtype: "float32", shape: [x!.shape[0]!, x!.shape[1]! / 2] }] },
+  TrmGateGrad: { output: "output", types: ([, x]) => [typeOf(x!)] },
   BatchMatMulV2: {
     output: "output",
     types: ([x, y], a) => {

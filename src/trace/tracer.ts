@@ -27,16 +27,23 @@ const TRACING = "trace";
  * they want, and it notes that and answers with a tensor that has a shape and no numbers. Needs the TensorFlow engine.
  *
  * @param types of the inputs
+ * @param without names of kernels that must not be used: what asks for one composes it from others
  * @throws UnsupportedOp for an operation without a shape rule
  * @throws Error where the function reads a tensor's numbers or uses a tensor from outside
  */
-export function trace(traced: (inputs: tf.Tensor[]) => readonly tf.Tensor[], types: readonly ValueType[]): Graph {
+export function trace(
+  traced: (inputs: tf.Tensor[]) => readonly tf.Tensor[],
+  types: readonly ValueType[],
+  without: (kernelName: string) => boolean = () => false,
+): Graph {
   const live = tf.findBackend("tensorflow") as unknown as NodeJSKernelBackend | null;
   if (!live) throw new Error("tracing needs the TensorFlow engine, which was not started");
   const recorder = new Recorder(live.binding);
   const before = tf.getBackend();
   tf.registerBackend(TRACING, () => recorder as unknown as tf.KernelBackend, -1);
-  for (const kernel of tf.getKernelsForBackend("tensorflow")) tf.registerKernel({ ...kernel, backendName: TRACING });
+  for (const kernel of tf.getKernelsForBackend("tensorflow")) {
+    if (!without(kernel.kernelName)) tf.registerKernel({ ...kernel, backendName: TRACING });
+  }
   try {
     void tf.setBackend(TRACING); // takes effect at once, since our backend needs no time to start
     let graph: Graph | undefined;

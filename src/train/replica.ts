@@ -12,8 +12,9 @@ import { rotaryTables } from "../model/rotary.ts";
 import { type AdamATan2Settings, adamATan2Rates } from "../optim/adam-atan2.ts";
 import { signSgd } from "../optim/sign-sgd.ts";
 import type { Random } from "../random.ts";
+import { type MakeReady, opByOp } from "../trace/ready-step.ts";
 import { type ActContext, ROW_STATISTICS } from "./act-step.ts";
-import { type MakeReady, opByOp, ReplicaSteps, type TrunkState } from "./steps.ts";
+import { ReplicaSteps, type TrunkState } from "./steps.ts";
 import { targetsOf } from "./targets.ts";
 
 /** How gradients meet those of the other workers; `parallel/all-reduce.ts` has the real one. */

@@ -5,23 +5,8 @@ import type { ModelConfig } from "../model/config.ts";
 import { type ParameterSpec, sliceParameters } from "../model/parameters.ts";
 import { type AdamATan2Settings, type AdamATan2State, adamATan2 } from "../optim/adam-atan2.ts";
 import { emaUpdate } from "../optim/ema.ts";
+import type { MakeReady, ReadyStep, Step } from "../trace/ready-step.ts";
 import { type ActContext, type ActInputs, evaluationStep, type GradientStep, gradientStep, readOut } from "./act-step.ts";
-
-/** A pure function of tensors: inputs stay alive, results belong to the caller. */
-export type Step = (inputs: tf.Tensor[]) => tf.Tensor[];
-
-/** A step made ready to be run again and again. */
-export interface ReadyStep {
-  run: Step;
-  /** frees what making it ready took; `run` makes it ready anew */
-  dispose(): void;
-}
-
-/** Makes steps ready; the name is for messages. */
-export type MakeReady = (name: string, step: Step) => ReadyStep;
-
-/** Every operation of the step by itself, as it comes. */
-export const opByOp: MakeReady = (_name, step) => ({ run: step, dispose: () => {} });
 
 /** Trunk, its moments and its average: float32 [N] each. */
 export type TrunkState = AdamATan2State & { readonly average: tf.Tensor1D };

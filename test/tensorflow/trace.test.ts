@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import * as tf from "@tensorflow/tfjs-core";
 import { locateTensorFlow } from "../../src/backend/locate-tensorflow.ts";
+import { attend } from "../../src/model/attention.ts";
 import { sliceParameters } from "../../src/model/parameters.ts";
+import { addRmsNorm } from "../../src/model/rms-norm.ts";
+import { gate } from "../../src/model/swiglu.ts";
 import { ADAM_ATAN2_DEFAULTS, adamATan2, adamATan2Rates } from "../../src/optim/adam-atan2.ts";
 import { emaUpdate } from "../../src/optim/ema.ts";
 import { type CompiledStep, type CompileOptions, compile } from "../../src/trace/compile.ts";
@@ -209,9 +212,21 @@ test("each operation with a shape rule gives the dtype, shape and numbers that T
     ([x]) => [...tf.split(x!, [1, 2], 1), tf.concat([x!, x!], -1), tf.concat([x!, x!], 0), tf.stack([x!, x!], 1), ...tf.unstack(x!, 1)],
     ([x]) => [tf.tile(x!, [1, 2, 3]), tf.fill([2, 2], 7), tf.pad(x!, [[0, 1], [2, 0], [0, 0]]), tf.where(tf.less(x!, 0), x!, tf.zerosLike(x!))], // biome-ignore format: one a line
     ([x]) => [tf.matMul(x!, x!, true, false), tf.matMul(x!, x!, false, true), tf.matMul(tf.reshape(x!, [4, 3]), tf.reshape(x!, [3, 4]))],
+    ([, , , , qkv, table]) => {
+      const rotary = { cos: table as tf.Tensor2D, sin: table as tf.Tensor2D };
+      const shape = { batch: 1, positions: 3, heads: 1, headSize: 8 };
+      return [attend(qkv as tf.Tensor2D, shape, rotary), tf.grad((q) => attend(q as tf.Tensor2D, shape, rotary))(qkv!)];
+    },
+    ([, , , , qkv]) => [
+      addRmsNorm(qkv as tf.Tensor2D, qkv as tf.Tensor2D, 1e-5),
+      tf.grad((q) => addRmsNorm(q as tf.Tensor2D, qkv as tf.Tensor2D, 1e-5))(qkv!),
+      gate(qkv as tf.Tensor2D),
+      tf.grad((q) => gate(q as tf.Tensor2D))(qkv!),
+    ],
     ([, , n]) => [tf.oneHot(n!, 4), tf.tensor1d([3, 1, 4]), tf.zeros([2, 3]), tf.zeros([0]), tf.scalar(true, "bool"), n!],
   ];
-  const inputs = [x, y, n, positive];
+  const qkv = tf.sin(tf.reshape(tf.range(0, 72), [3, 24]));
+  const inputs = [x, y, n, positive, qkv, tf.cos(tf.reshape(tf.range(0, 24), [3, 8]))];
   const covered = new Set<string>();
   for (const step of steps) {
     const expected = tf.tidy(() => step(inputs));
@@ -240,6 +255,7 @@ test("each operation with a shape rule gives the dtype, shape and numbers that T
   }
   // tfjs has these under another name, or makes others of them
   const unreachable = ["Div", "AddV2", "Identity"];
+  if (tf.getKernel("TrmGate", "tensorflow") === undefined) unreachable.push(...supportedOps().filter((op) => op.startsWith("Trm")));
   assert.deepEqual(
     supportedOps().filter((op) => !covered.has(op) && !unreachable.includes(op)),
     [],
