@@ -43,7 +43,8 @@ export function attend(qkv: tf.Tensor2D, shape: AttentionShape, rotary: RotaryTa
     (save as tf.GradSaveFunc)([q, k, v, weights]);
     return {
       value: mergeHeads(tf.matMul(weights, v), shape),
-      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => backward(dy as tf.Tensor2D, saved as [Heads, Heads, Heads, Heads], shape, rotary),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) =>
+        tf.tidy(() => backward(dy as tf.Tensor2D, saved as [Heads, Heads, Heads, Heads], shape, rotary)),
     };
   })(qkv) as tf.Tensor2D;
 }

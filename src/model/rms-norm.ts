@@ -16,7 +16,7 @@ export function addRmsNorm(x: tf.Tensor2D, y: tf.Tensor2D, eps: number): tf.Tens
       value: normed,
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
         const [n, s] = saved as [tf.Tensor2D, tf.Tensor2D];
-        const dx = backward(dy as tf.Tensor2D, n, s);
+        const dx = tf.tidy(() => backward(dy as tf.Tensor2D, n, s));
         return [dx, dx];
       },
     };

@@ -19,7 +19,10 @@ export function gate(gateUp: tf.Tensor2D): tf.Tensor2D {
   return tf.customGrad((input, save) => {
     const x = input as tf.Tensor2D;
     (save as tf.GradSaveFunc)([x]);
-    return { value: forward(x), gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => backward(dy as tf.Tensor2D, saved[0] as tf.Tensor2D) };
+    return {
+      value: forward(x),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => tf.tidy(() => backward(dy as tf.Tensor2D, saved[0] as tf.Tensor2D)),
+    };
   })(gateUp) as tf.Tensor2D;
 }
 

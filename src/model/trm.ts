@@ -1,7 +1,7 @@
 /** The tiny recursive model: tokens and a puzzle embedding in, refined states, token logits and a halting logit out. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { AttentionShape } from "./attention.ts";
-import { block } from "./block.ts";
+import { block, type Recompute } from "./block.ts";
 import { headSize, type ModelConfig } from "./config.ts";
 import { linear } from "./linear.ts";
 import type { TrunkTensors } from "./parameters.ts";
@@ -38,10 +38,16 @@ export function inputEmbeddings(config: ModelConfig, trunk: TrunkTensors, { toke
 }
 
 /** The one network of both latents: blocks on the sum of state and injection. */
-export function networkOf(config: ModelConfig, trunk: TrunkTensors, shape: AttentionShape, rotary: RotaryTables): Network {
+export function networkOf(
+  config: ModelConfig,
+  trunk: TrunkTensors,
+  shape: AttentionShape,
+  rotary: RotaryTables,
+  recompute?: Recompute,
+): Network {
   return (state, injection) => {
     let h: tf.Tensor2D = tf.add(state, injection);
-    for (const weights of trunk.blocks) h = block(h, weights, shape, rotary, config.rmsNormEps);
+    for (const weights of trunk.blocks) h = block(h, weights, shape, rotary, config.rmsNormEps, recompute);
     return h;
   };
 }

@@ -13,6 +13,8 @@ export interface ActContext {
   readonly config: ModelConfig;
   readonly buffers: Buffers;
   readonly rotary: RotaryTables;
+  /** blocks are computed again for their gradient, which takes a fifth more time and a fraction of the memory */
+  readonly recompute?: boolean | undefined;
 }
 
 /** What a pass starts from. */
@@ -49,7 +51,7 @@ export const ROW_STATISTICS = 5;
  * Source: TRM trm.py `ACTV1_Inner.forward`, losses.py, pretrain.py `train_batch`
  */
 export function gradientStep(
-  { config, buffers, rotary }: ActContext,
+  { config, buffers, rotary, recompute }: ActContext,
   trainable: readonly tf.Tensor[],
   inputs: ActInputs,
   targets: Targets,
@@ -74,7 +76,8 @@ export function gradientStep(
     const loss = (puzzleRows: tf.Tensor, ...parameters: tf.Tensor[]): tf.Scalar => {
       const trunk = frozen ? constant : nameParameters(assemble(parameters));
       const x = inputEmbeddings(config, trunk, { tokens: inputs.tokens, puzzleRows: puzzleRows as tf.Tensor2D });
-      const next = hCycle(networkOf(config, trunk, shape, rotary), x, entering, config.lCycles);
+      const network = networkOf(config, trunk, shape, rotary, recompute ? { learned: !frozen } : undefined);
+      const next = hCycle(network, x, entering, config.lCycles);
       const q = tf.reshape(tf.slice2d(qLogits(config, trunk, next.zH, batch), [0, 0], [batch, 1]), [batch]) as tf.Tensor1D;
       const losses = rowLosses(tokenLogits(config, trunk, next.zH, batch), q, targets);
       latents = { zH: tf.keep(next.zH), zL: tf.keep(next.zL) };

@@ -43,6 +43,8 @@ export interface ReplicaSettings {
   readonly explorationProbability: number;
   /** ACT steps a training row runs at most */
   readonly haltMaxSteps: number;
+  /** whether blocks are computed again for the gradient, for want of memory */
+  readonly recompute?: boolean | undefined;
   /** how steps run; op by op unless given */
   readonly makeReady?: MakeReady | undefined;
 }
@@ -132,7 +134,8 @@ export class Replica {
     this.join(exchange);
     const weights = tf.tensor1d(initial.weights);
     this.#state = { weights, firstMoment: tf.zerosLike(weights), secondMoment: tf.zerosLike(weights), average: tf.clone(weights) };
-    this.#steps = new ReplicaSteps(model, this.layout, settings.adam, 1 / globalBatch, settings.makeReady ?? opByOp);
+    const { adam, recompute = false, makeReady = opByOp } = settings;
+    this.#steps = new ReplicaSteps({ config: model, recompute, layout: this.layout, adam, lossScale: 1 / globalBatch }, makeReady);
   }
 
   /** The ranks that this one exchanges gradients with. */

@@ -20,6 +20,16 @@ export interface UpdateRates {
   readonly emaDecay: number;
 }
 
+/** What is the same in every step. */
+export interface StepSettings {
+  readonly config: ModelConfig;
+  readonly recompute: boolean;
+  readonly layout: readonly ParameterSpec[];
+  readonly adam: AdamATan2Settings;
+  /** 1 / global batch */
+  readonly lossScale: number;
+}
+
 /** The steps of one replica. Results belong to the caller, arguments stay alive. */
 export class ReplicaSteps {
   readonly #context: (tensors: tf.Tensor[]) => ActContext;
@@ -32,10 +42,10 @@ export class ReplicaSteps {
     readonly answer: ReadyStep;
   };
 
-  /** @param lossScale 1 / global batch */
-  constructor(config: ModelConfig, layout: readonly ParameterSpec[], adam: AdamATan2Settings, lossScale: number, makeReady: MakeReady) {
+  constructor({ config, recompute, layout, adam, lossScale }: StepSettings, makeReady: MakeReady) {
     this.#context = ([hInit, lInit, cos, sin]) => ({
       config,
+      recompute,
       buffers: { hInit: hInit as tf.Tensor1D, lInit: lInit as tf.Tensor1D },
       rotary: { cos: cos as tf.Tensor2D, sin: sin as tf.Tensor2D },
     });

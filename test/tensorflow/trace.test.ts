@@ -63,13 +63,19 @@ function asInputs([zH, zL, tokens, rows, fresh]: tf.Tensor[]) {
   };
 }
 
-const gradient = (inputs: tf.Tensor[]): tf.Tensor[] =>
+const gradient = (inputs: tf.Tensor[], recompute = false): tf.Tensor[] =>
   tf.tidy(() => {
     const [weights, ...rest] = inputs;
     const [labels, asked, perToken] = rest.slice(5, 8);
     const targets = { labels: labels as tf.Tensor2D, asked: asked as tf.Tensor2D, perToken: perToken as tf.Tensor1D };
     const leaves = sliceParameters(weights as tf.Tensor1D, model.layout);
-    const { trunkGradient, rows, zH, zL } = gradientStep(asContext(rest.slice(8)), leaves, asInputs(rest), targets, 1 / B);
+    const { trunkGradient, rows, zH, zL } = gradientStep(
+      { ...asContext(rest.slice(8)), recompute },
+      leaves,
+      asInputs(rest),
+      targets,
+      1 / B,
+    );
     return [trunkGradient, rows, zH, zL];
   });
 
@@ -146,6 +152,20 @@ for (const target of TARGETS) {
     assert.ok(relativeL2(actual.weights, expected.weights) <= 1e-3 && relativeL2(actual.average, expected.average) <= 1e-5);
     compiledGradient.dispose();
     compiledUpdate.dispose();
+  });
+
+  test(`blocks are computed again for the gradient, though compiled (${target.target}), and it stays what it was`, options, () => {
+    const inputs = trainingInputs(tf.tensor1d(model.flat), tf.zeros([B * T, D]), tf.zeros([B * T, D]));
+    const [kept, again] = [false, true].map((recompute) => compile((given) => gradient(given, recompute), inputs, target));
+    // 5 passes of 2 blocks, of whose 6 products the last is not needed again
+    assert.equal(again!.counts.matrixProducts - kept!.counts.matrixProducts, 5 * 2 * 5);
+    const [expected, actual] = [kept!.run(inputs), again!.run(inputs)];
+    expected.forEach((tensor, i) => {
+      const off = relativeL2(floats(actual[i]!), floats(tensor));
+      assert.ok(off <= 2e-5, `result ${i} off by ${off}`);
+    });
+    kept!.dispose();
+    again!.dispose();
   });
 
   test(`an evaluation step with its read-out compiled (${target.target}) gives the op-by-op states, logits and tokens`, options, () => {

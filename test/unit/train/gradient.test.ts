@@ -49,13 +49,14 @@ function evaluate(
   flat: Float32Array,
   puzzleRows: Float32Array,
   adapted: boolean,
+  { recompute = false, frozen = false } = {},
 ): { loss: number; trained: Float32Array; rows: Float32Array } {
   return tf.tidy(() => {
     const examples = Array.from({ length: B }, (_, r) => exampleAt(r + 1));
     const join = (part: "inputs" | "labels"): Int32Array => Int32Array.from(examples.flatMap((example) => [...example[part]]));
     const assemble = adapted ? loraAssemble(sliceParameters(tf.tensor1d(trunk), layout), layout, LORA) : undefined;
     const result = gradientStep(
-      context,
+      { ...context, recompute },
       sliceParameters(tf.tensor1d(flat), adapted ? loraLayout(layout, LORA) : layout),
       {
         tokens: tf.tensor2d(join("inputs"), [B, TOKENS], "int32"),
@@ -65,7 +66,7 @@ function evaluate(
       },
       targetsOf(join("labels"), B, TOKENS),
       1 / B,
-      false,
+      frozen,
       assemble,
     );
     const all = result.rows.dataSync() as Float32Array;
@@ -117,6 +118,20 @@ function check(flat: Float32Array, specs: readonly ParameterSpec[], adapted: boo
     }
   }
 }
+
+test("computing blocks again for the gradient changes no bit of it: trunk, adapters, puzzle rows, with a frozen trunk too", () => {
+  const adapters = initLora(trunk, layout, LORA, createRandom("adapters")).map((v, i) => v + 0.1 * Math.sin(i));
+  for (const [flat, adapted] of [
+    [trunk, false],
+    [adapters, true],
+  ] as const) {
+    for (const frozen of [false, true]) {
+      const [kept, again] = [false, true].map((recompute) => evaluate(flat, rows, adapted, { recompute, frozen }));
+      assert.ok(kept!.rows.some((g) => Math.abs(g) > 1e-3) && kept!.trained.some((g) => Math.abs(g) > 1e-3) === !frozen);
+      assert.deepEqual(again, kept);
+    }
+  }
+});
 
 test("the trunk's gradient equals finite differences, parameter by parameter", () => {
   check(trunk, layout, false);
