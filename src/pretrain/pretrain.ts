@@ -1,4 +1,5 @@
 /** Pre-training on real and generated tasks: the course of a run, from the first step to the written checkpoint. */
+import { rmSync } from "node:fs";
 import { totalmem } from "node:os";
 import { join } from "node:path";
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
@@ -7,7 +8,7 @@ import { type Clock, realClock } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
 import { finishCheckpoint, type Json } from "../checkpoint/training-state.ts";
 import { PRETRAINING_RECIPES } from "../config/pretraining.ts";
-import { UserError } from "../errors.ts";
+import { messageOf, UserError } from "../errors.ts";
 import { type EventLog, openEventLog } from "../events.ts";
 import { type Metrics, MetricsFile } from "../metrics/metrics-file.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -26,6 +27,10 @@ const SHOW_SECONDS = 15;
 const POINT_SECONDS = 5;
 /** Predictions that an evaluation asks a worker for at a time. */
 const EVALUATION_CHUNK = 64;
+/** Node's timers go no further. */
+const MAX_TIMER_MILLIS = 2 ** 31 - 1;
+/** A worker without a sign of life for this long counts as lost. */
+const SILENCE_SECONDS = 120;
 
 /** Runs the whole pre-training; the checkpoint is written every so often and at the end, also after SIGINT and SIGTERM. */
 export async function pretrain(request: PretrainRequest, saved: SavedRun | undefined): Promise<PretrainResult> {
@@ -48,6 +53,9 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   const memoryBytes = engine.engine === "wasm" ? 0.6e9 : (0.4 * totalmem()) / workers;
   const job = jobOf(request, model, set, maxSteps, { engine: engine.engine, workers, threads: request.threads, memoryBytes });
   if (request.resume !== undefined) finishCheckpoint(request.resume, out);
+  // Lost workers come back from snapshots of this process; what an earlier one left is older than the state, or newer than it.
+  const snapshots = request.state === undefined ? undefined : join(request.state, "snapshots");
+  if (snapshots !== undefined) rmSync(snapshots, { recursive: true, force: true });
   const run = new Pretraining(request, saved, clock, log, model, set, maxSteps);
   const { pool, ready: started } = WorkerPool.start(
     Array.from({ length: workers }, () => job),
@@ -58,11 +66,17 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
         ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: String(rank % gpus) }),
       }),
       watcher: {
-        progress: (rank, { progress, rssBytes }) => rank === 0 && run.report(progress, rssBytes),
+        progress: (_, { progress, rssBytes }, leads) => leads && run.report(progress, rssBytes),
         warning: (rank, sentence) => log.emit("warn", "slower", `worker ${rank}: ${sentence}`),
         line: (rank, text) => log.emit("debug", "worker", `worker ${rank}: ${text}`),
-        lost: (_, message) => log.emit("error", "lost", message),
+        lost: (rank, message, again) => {
+          if (!run.stopping)
+            log.emit("error", "lost", `${message}; ${again ? "it is started again" : "going on without it"}`, { rank, again });
+        },
+        event: (level, name, text, fields) => log.emit(level, name, text, fields),
       },
+      recovery:
+        snapshots === undefined ? undefined : { folder: snapshots, everySeconds: request.saveSeconds, silenceSeconds: SILENCE_SECONDS },
     },
   );
   const stop = (): void => run.stop(pool);
@@ -77,6 +91,7 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
     pool.kill();
+    if (snapshots !== undefined) rmSync(snapshots, { recursive: true, force: true });
     log.close();
   }
 }
@@ -123,6 +138,11 @@ class Pretraining {
     );
   }
 
+  /** told to end */
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
   /** Ends the run after the step under way. */
   stop(pool: WorkerPool): void {
     this.#stopping = true;
@@ -156,18 +176,19 @@ class Pretraining {
     let step = this.#saved?.step ?? 0;
     let saveAt = processStart + this.#clock.now() + saveSeconds;
     for (;;) {
-      const pause = Math.min(deadline, saveAt);
-      const [trained] = await pool.train({
-        deadline: pause,
-        finalDeadline: deadline,
-        maxSteps: this.#maxSteps,
-        ...(every > 0 && { pauseAtStep: (Math.floor(step / every) + 1) * every }),
-      });
+      // Told to stop rather than given an earlier deadline: lost workers are waited for then.
+      const untilSave = Math.max(0, saveAt - processStart - this.#clock.now());
+      const timer = setTimeout(() => pool.stopTraining(), Math.min(MAX_TIMER_MILLIS, 1000 * untilSave));
+      timer.unref();
+      const pauseAtStep = every > 0 ? (Math.floor(step / every) + 1) * every : undefined;
+      const [trained] = await pool.train({ deadline, finalDeadline: deadline, maxSteps: this.#maxSteps, pauseAtStep });
+      clearTimeout(timer);
       if (!trained) throw new Error("training ended in every worker; the last checkpoint stands");
       step = trained.step;
       const left = deadline - processStart - this.#clock.now();
-      const over = this.#stopping || trained.why === "steps" || left < trained.stepSeconds * 2;
-      if (every > 0 && !this.#stopping && (over || step % every === 0)) await this.#evaluate(pool, step, deadline);
+      if (trained.why === "diverged") this.#log.emit("error", "diverged", `training diverged; it ends with what it had after step ${step}`);
+      const over = this.#stopping || ["steps", "diverged"].includes(trained.why) || left < trained.stepSeconds * 2;
+      if (every > 0 && !this.#stopping && (over || step % every === 0)) await this.#tryToEvaluate(pool, step, deadline);
       this.#writePoint();
       if (trained.why === "paused" && !over && processStart + this.#clock.now() < saveAt) continue;
       saveAt = processStart + this.#clock.now() + saveSeconds;
@@ -184,6 +205,15 @@ class Pretraining {
     const point = this.#point.take();
     if (point) this.#metrics?.add(point.step, point.metrics);
     this.#pointAt = this.#clock.now();
+  }
+
+  /** Evaluates; training goes on where that fails. */
+  async #tryToEvaluate(pool: WorkerPool, step: number, deadline: number): Promise<void> {
+    try {
+      await this.#evaluate(pool, step, deadline);
+    } catch (error) {
+      if (!this.#stopping) this.#log.emit("warn", "evaluation", `no evaluation after step ${step}: ${messageOf(error)}`);
+    }
   }
 
   async #evaluate(pool: WorkerPool, step: number, deadline: number): Promise<void> {

@@ -45,14 +45,14 @@ export class CurvePoint {
     if (!last) return undefined;
     const { lmLoss, qHaltLoss, finished, accuracy, exact, qHaltAccuracy, actSteps } = this.#sums;
     const metrics = {
-      "train/loss": lmLoss / this.#reports,
-      "train/halt-loss": qHaltLoss / this.#reports,
-      "train/accuracy": accuracy / finished,
+      "train/lm loss": lmLoss / this.#reports,
+      "train/halting loss": qHaltLoss / this.#reports,
+      "train/token accuracy": accuracy / finished,
       "train/exact": exact / finished,
-      "train/halt-accuracy": qHaltAccuracy / finished,
-      "train/act-steps": actSteps / finished,
-      "train/lr-trunk": last.lrTrunk,
-      "train/step-seconds": last.stepSeconds,
+      "train/halting accuracy": qHaltAccuracy / finished,
+      "train/ACT steps": actSteps / finished,
+      "rate/trunk": last.lrTrunk,
+      "speed/step seconds": last.stepSeconds,
     };
     this.#sums = nothing();
     this.#reports = 0;

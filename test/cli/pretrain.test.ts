@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { loadTrainingState, type TrainingState } from "../../src/checkpoint/training-state.ts";
-import { folder, lastLine, put, SAMPLE, SAMPLE_SOLUTIONS, start, trm } from "./toy.ts";
+import { childrenOf, folder, lastLine, put, SAMPLE, SAMPLE_SOLUTIONS, start, trm } from "./toy.ts";
 
 const SHAPE = "--hidden-size 16 --num-heads 2 --batch-size 6 --canvas 8 --engine wasm --variants 5 --json".split(" ");
 const REAL = ["--tasks", SAMPLE, "--solutions", SAMPLE_SOLUTIONS];
@@ -172,7 +172,7 @@ test("a recipe's evaluation and row similarities become curves; its settings, wi
     evaluations.map(({ step }) => step),
     [16, 32, 40],
   );
-  assert.ok(lines.some((line) => line["train/loss"] > 0));
+  assert.ok(lines.some((line) => line["train/lm loss"] > 0));
   const [last] = evaluations.slice(-1);
   assert.equal(last["evaluation/tasks"], 3);
   assert.ok(last["evaluation/predictions"] >= 3 * 2, "several variants of three tests at least have rows");
@@ -206,6 +206,19 @@ test("a recipe without its files is refused, with the sets that it is made for; 
   assert.match(none.stderr, /--recipe replication needs --tasks FILES: ARC-AGI-2 training \(1000 tasks\), ConceptARC \(160 tasks\)/);
   const unknown = await trm(...command, "--recipe", "replicaton");
   assert.match(unknown.stderr, /--recipe replicaton: no such recipe; did you mean replication\?/);
+});
+
+test("a worker that is killed is started again, and the course is finished", async () => {
+  const training = start(...into("lost"), ...LIVES, "--steps", "300", "--workers", "2", "--save-every", "0.3");
+  await training.said(/: step [1-9]/);
+  process.kill(childrenOf(training.child.pid!)[1]!, "SIGKILL");
+  const ended = await training.ended;
+  assert.equal(lastLine(ended).steps, 300);
+  assert.match(ended.stderr, /worker \d.*it is started again/);
+  assert.deepEqual(
+    readdirSync(join(folder, "lost-state")).filter((name) => name === "snapshots"),
+    [],
+  );
 });
 
 /** Some of the sample tasks, and their answers. */
