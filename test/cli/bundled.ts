@@ -49,7 +49,7 @@ export function packedBundle(): Promise<Packed> {
 }
 
 /** How a process is started in namespaces of its own: no network, and mounts that end with it. */
-export const UNSHARED = ["unshare", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--"];
+export const UNSHARED = ["unshare", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--"];
 
 /** Why there can be no such process here; false where there can. */
 export function withoutNamespaces(): false | string {

@@ -89,7 +89,8 @@ async function execute(name: string, { publicTasks, attach }: Layout, settings: 
   const printed = outputs.map(({ text }) => (text ?? []).join("")).join("");
   const shown = outputs.map(({ data }) => (data?.["text/html"] ?? []).join("")).join("");
   const result = Object.fromEntries([...printed.matchAll(/^([a-zA-Z]+): (.*)$/gm)].map(([, key, value]) => [key!, value!]));
-  assert.deepEqual(readdirSync(temporary), [], "something stayed in the temporary folder");
+  const copies = readdirSync(temporary).filter((name) => existsSync(join(temporary, name, "node")));
+  assert.deepEqual(copies, [], "the copy of the bundle stayed in the temporary folder");
   return { status, printed, shown, result, ...kept };
 }
 
@@ -238,6 +239,38 @@ test("a run that dies after it had answers: they are merged with those of the ne
       assert.equal(sums.get(JSON.stringify(submission[id]![i]!.attempt_1)), Math.max(...sums.values()), `${id}, test ${i}`);
     }
   }
+});
+
+test("a run that is killed in its training is taken up again where it was", { skip }, async () => {
+  const settings = { KAGGLE_IS_COMPETITION_RERUN: "1", TRM_BUDGET: "40s", TRM_OPTIONS: `${DEMO} --engine wasm --snapshot-every 1s` };
+  const attach = (bundle: string): void => {
+    copyFileSync(join(bundle, "trm.mjs"), join(bundle, "real.mjs"));
+    // the real program, killed as by the system where memory is short: once it has a snapshot, the first time only
+    writeFileSync(
+      join(bundle, "trm.mjs"),
+      `import { spawn } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+const args = process.argv.slice(2);
+const child = spawn(process.execPath, [new URL("real.mjs", import.meta.url).pathname, ...args], { stdio: "inherit" });
+const snapshots = args[args.indexOf("--run-dir") + 1] + "/snapshot";
+const watch = args.includes("--run-dir") && setInterval(() => {
+  if (existsSync(snapshots) && readdirSync(snapshots).length > 1) setTimeout(() => child.kill("SIGKILL"), 3000), clearInterval(watch);
+}, 100);
+child.on("exit", (code, signal) => (signal ? process.kill(process.pid, signal) : process.exit(code)));
+`,
+    );
+    writeFileSync(join(bundle, "manifest.json"), JSON.stringify({ files: {} }));
+  };
+  const { status, printed, result, working, seconds } = await execute("killed", { publicTasks: SAMPLE_TASKS, attach }, settings);
+  assert.equal(status, 0, printed);
+  assert.match(printed, /!!! ATTEMPT 1 ENDED WITH STATUS -9/);
+  assert.match(printed, /attempt 1, taken up again: /);
+  assert.doesNotMatch(printed, /attempt 2/);
+  assert.match(printed, /the run is taken up again in phase train/);
+  assert.match(printed, /the state after optimizer step [1-9]\d* is taken up/);
+  assert.ok(Number(result.votes) > 22 && seconds < 70, printed);
+  await assertValid(join(working, "submission.json"));
+  assert.ok(!existsSync(join(working, "run-1", "snapshot")), "snapshots stayed in the notebook's output");
 });
 
 test("a run that says nothing is ended, and the next way tried", { skip }, async () => {
