@@ -1,24 +1,41 @@
 /** Files of a checkpoint, read with their size known before memory is taken. */
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
 import { InputError, messageOf, UserError } from "../errors.ts";
 
 /** Bytes that can be read piece by piece. */
 export interface ByteSource {
   readonly byteLength: number;
-  /** A copy of `length` bytes from `offset` on, in a buffer of their own. @throws InputError where they are not all there */
-  read(offset: number, length: number): Uint8Array<ArrayBuffer>;
+  /**
+   * A copy of `length` bytes from `offset` on.
+   *
+   * @param into buffer to put them at the beginning of, so that reading on and on takes no more memory; one of their own unless given
+   * @throws InputError where they are not all there
+   */
+  read(offset: number, length: number, into?: ArrayBuffer): Uint8Array<ArrayBuffer>;
 }
 
 /** One read of a file takes less than 2 GiB. */
 const MAX_READ_BYTES = 2 ** 30;
 
+/** What is at a path; undefined where there is nothing. @throws UserError where it cannot be told */
+export function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOTDIR") return undefined; // something on the way is a file
+    throw new UserError(`${path}: cannot be read (${messageOf(error)})`, { cause: error });
+  }
+}
+
 /** `bytes` as a source. */
 export function memorySource(bytes: Uint8Array, where: string): ByteSource {
   return {
     byteLength: bytes.byteLength,
-    read: (offset, length) => {
+    read: (offset, length, into = new ArrayBuffer(length)) => {
       if (offset + length > bytes.byteLength) throw cutShort(where, offset + length, bytes.byteLength);
-      return new Uint8Array(bytes.subarray(offset, offset + length)); // Buffer's own slice would be a view
+      const out = new Uint8Array(into, 0, length);
+      out.set(bytes.subarray(offset, offset + length));
+      return out;
     },
   };
 }
@@ -38,7 +55,7 @@ export function withFile<T>(path: string, use: (source: ByteSource) => T): T {
   try {
     const stat = fstatSync(file);
     if (!stat.isFile()) throw new UserError(`${path}: is not a file`);
-    return use({ byteLength: stat.size, read: (offset, length) => readRange(file, path, offset, length, stat.size) });
+    return use({ byteLength: stat.size, read: (offset, length, into) => readRange(file, path, { offset, length, into, size: stat.size }) });
   } finally {
     closeSync(file);
   }
@@ -57,9 +74,17 @@ export function readFileBounded(path: string, maxBytes: number): Uint8Array {
   });
 }
 
-function readRange(file: number, path: string, offset: number, length: number, size: number): Uint8Array<ArrayBuffer> {
+interface Range {
+  readonly offset: number;
+  readonly length: number;
+  readonly into: ArrayBuffer | undefined;
+  /** of the file */
+  readonly size: number;
+}
+
+function readRange(file: number, path: string, { offset, length, into, size }: Range): Uint8Array<ArrayBuffer> {
   if (offset + length > size) throw cutShort(path, offset + length, size);
-  const out = new Uint8Array(length);
+  const out = new Uint8Array(into ?? new ArrayBuffer(length), 0, length);
   for (let done = 0; done < length; ) {
     const got = readSync(file, out, done, Math.min(MAX_READ_BYTES, length - done), offset + done);
     if (got === 0) throw cutShort(path, offset + length, offset + done);

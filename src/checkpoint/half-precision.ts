@@ -1,15 +1,14 @@
 /** 16-bit floating point numbers, widened to float32 without loss, and float32 rounded to bfloat16. */
 
-/** bfloat16 (the upper half of a float32), as raw uint16, to float32. */
-export function widenBfloat16(raw: Uint16Array): Float32Array {
-  const out = new Uint32Array(raw.length);
-  for (let i = 0; i < raw.length; i++) out[i] = raw[i]! << 16;
-  return new Float32Array(out.buffer);
+/** bfloat16 (the upper half of a float32), as raw uint16, to float32. @param out takes the result; as long as `raw` */
+export function widenBfloat16(raw: Uint16Array, out: Float32Array = new Float32Array(raw.length)): Float32Array {
+  const bits = bitsOf(out);
+  for (let i = 0; i < raw.length; i++) bits[i] = raw[i]! << 16;
+  return out;
 }
 
-/** IEEE float16, as raw uint16, to float32. */
-export function widenFloat16(raw: Uint16Array): Float32Array {
-  const out = new Float32Array(raw.length);
+/** IEEE float16, as raw uint16, to float32. @param out takes the result; as long as `raw` */
+export function widenFloat16(raw: Uint16Array, out: Float32Array = new Float32Array(raw.length)): Float32Array {
   for (let i = 0; i < raw.length; i++) {
     const half = raw[i]!;
     const sign = half & 0x8000 ? -1 : 1;

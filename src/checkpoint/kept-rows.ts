@@ -1,6 +1,6 @@
 /** The puzzle embeddings that a checkpoint or a training state keeps, and which puzzle each of them stands for. */
-import { InputError, messageOf } from "../errors.ts";
-import type { ByteSource } from "./file.ts";
+import { InputError, messageOf, UserError } from "../errors.ts";
+import { type ByteSource, readFileBounded } from "./file.ts";
 import { CONFIG_FILE, EMBEDDINGS_FILE, PUZZLES_FILE } from "./file-names.ts";
 import type { Checkpoint } from "./load.ts";
 import { type RowTable, rowTable } from "./row-table.ts";
@@ -9,8 +9,8 @@ import { withRecordedFile } from "./staged-files.ts";
 /** Rows and their puzzles. */
 export interface KeptRows {
   readonly rows: RowTable;
-  /** a name (official data sets: `TASK|||DIHEDRAL|||COLOURS`) or a puzzle id for each row */
-  readonly puzzles: readonly (string | number)[] | undefined;
+  /** a name (official data sets: `TASK|||DIHEDRAL|||COLOURS`) for each row, or a puzzle id */
+  readonly puzzles: readonly string[] | readonly number[] | undefined;
 }
 
 const MAX_PUZZLES_BYTES = 2 ** 29;
@@ -39,7 +39,7 @@ export function keptRows({ folder, files, config }: Checkpoint): KeptRows | unde
 }
 
 /** The list in a puzzles.json. @throws InputError where it is not a list of `count` names or ids */
-function readPuzzles(source: ByteSource, path: string, count: number): (string | number)[] {
+function readPuzzles(source: ByteSource, path: string, count: number): string[] | number[] {
   if (source.byteLength > MAX_PUZZLES_BYTES)
     throw new InputError(path, [`has ${source.byteLength} bytes, at most ${MAX_PUZZLES_BYTES} are expected`]);
   let value: unknown;
@@ -52,10 +52,25 @@ function readPuzzles(source: ByteSource, path: string, count: number): (string |
 }
 
 /** @throws InputError where a value is not a list of `count` names or ids */
-export function checkPuzzles(value: unknown, where: string, count: number): (string | number)[] {
-  if (!Array.isArray(value) || !value.every((item) => typeof item === "string" || Number.isSafeInteger(item))) {
-    throw new InputError(where, ["must be a list of puzzles' names or ids"]);
+export function checkPuzzles(value: unknown, where: string, count: number): string[] | number[] {
+  if (!Array.isArray(value) || !(value.every((item) => typeof item === "string") || value.every(Number.isSafeInteger))) {
+    throw new InputError(where, ["must be a list of puzzles' names, or of their ids"]);
   }
   if (value.length !== count) throw new InputError(where, [`speaks of ${value.length} puzzles, there are ${count} rows`]);
   return value;
+}
+
+/** The names in a data set's identifiers.json, in order of puzzle id. @throws InputError where it is not a list of names */
+export function readIdentifiers(path: string): string[] {
+  let names: unknown;
+  try {
+    names = JSON.parse(Buffer.from(readFileBounded(path, MAX_PUZZLES_BYTES)).toString("utf8"));
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new InputError(path, [`is not JSON: ${messageOf(error)}`]);
+  }
+  if (!Array.isArray(names) || !names.every((name) => typeof name === "string")) {
+    throw new InputError(path, ["must be a list of names, as the official data set's identifiers.json"]);
+  }
+  return names;
 }

@@ -52,8 +52,7 @@ export function loadCheckpoint(folder: string): Checkpoint {
   const configPath = join(folder, CONFIG_FILE);
   const { files, ...config } = parseCheckpointConfig(Buffer.from(readFileBounded(configPath, 2 ** 24)).toString("utf8"), configPath);
   const expected = withPuzzleEmbedding(config.model);
-  const named = files?.[MODEL_FILE];
-  const modelPath = join(folder, named && isWaiting(folder, MODEL_FILE, named) ? MODEL_FILE + WAITING : MODEL_FILE);
+  const modelPath = modelFile(folder, files);
   const weightBytes = [...expected.values()].reduce((sum, shape) => sum + 8 * shape.reduce((a, b) => a * b, 1), 0);
   const bytes = readFileBounded(modelPath, weightBytes + 2 ** 24); // float64 at most, and room for the header
   const { tensors } = decodeSafetensors(bytes, modelPath);
@@ -61,6 +60,12 @@ export function loadCheckpoint(folder: string): Checkpoint {
   for (const [name, tensor] of tensors) weights.set(name, { shape: tensor.shape, data: toFloat32(tensor, name, modelPath) });
   refuseProblems(modelPath, weights, expected);
   return { config, folder, files: files ?? {}, ...splitPuzzleEmbedding(weights) };
+}
+
+/** Where a checkpoint's weights are at the moment. @param files what its config speaks of */
+export function modelFile(folder: string, files: FileRecords = {}): string {
+  const named = files[MODEL_FILE];
+  return join(folder, named && isWaiting(folder, MODEL_FILE, named) ? MODEL_FILE + WAITING : MODEL_FILE);
 }
 
 /** Trunk and puzzle statistics, one map for the model file. */

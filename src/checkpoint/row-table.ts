@@ -52,9 +52,11 @@ export function rowTable(source: ByteSource, path: string, actualPath: string): 
     count,
     size,
     *pieces() {
+      const buffer = new ArrayBuffer(4 * size * Math.min(step, count));
       for (let first = 0; first < count; first += step) {
-        const bytes = 4 * size * Math.min(step, count - first);
-        yield new Float32Array(withFile(actualPath, (file) => file.read(dataStart + 4 * size * first, bytes)).buffer);
+        const rows = Math.min(step, count - first);
+        withFile(actualPath, (file) => file.read(dataStart + 4 * size * first, 4 * size * rows, buffer));
+        yield new Float32Array(buffer, 0, size * rows);
       }
     },
   };

@@ -100,6 +100,8 @@ function fits(source: ByteSource, { bytes, sha256 }: FileRecord): boolean {
 
 function hashOf(source: ByteSource): string {
   const hash = createHash("sha256");
-  for (let at = 0; at < source.byteLength; at += HASH_PIECE) hash.update(source.read(at, Math.min(HASH_PIECE, source.byteLength - at)));
+  const piece = new ArrayBuffer(Math.min(HASH_PIECE, source.byteLength));
+  for (let at = 0; at < source.byteLength; at += HASH_PIECE)
+    hash.update(source.read(at, Math.min(HASH_PIECE, source.byteLength - at), piece));
   return hash.digest("hex");
 }

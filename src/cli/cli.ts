@@ -6,6 +6,7 @@ import { bundleCommand } from "./bundle.ts";
 import { convertCommand } from "./convert.ts";
 import { doctorCommand } from "./doctor.ts";
 import { generateCommand } from "./generate.ts";
+import { inspectCommand } from "./inspect.ts";
 import { mergeCommand } from "./merge.ts";
 import { pretrainCommand } from "./pretrain.ts";
 import { probeCommand } from "./probe.ts";
@@ -29,6 +30,7 @@ export async function runCli(argv: readonly string[]): Promise<void> {
     .command(validateCommand)
     .command(mergeCommand)
     .command(convertCommand)
+    .command(inspectCommand)
     .command(generateCommand)
     .command(benchCommand)
     .command(doctorCommand)

@@ -1,12 +1,13 @@
 /** Turns an official PyTorch checkpoint into a checkpoint folder, in little memory however many puzzle embeddings it has. */
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { InputError, messageOf, UserError } from "../../errors.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { type RowStatistics, rowStatistics } from "../../model/puzzle-embedding.ts";
 import type { CheckpointConfig } from "../config.ts";
-import { readFileBounded, withFile } from "../file.ts";
+import { statOf, withFile } from "../file.ts";
 import { EMBEDDINGS_FILE, PUZZLES_FILE } from "../file-names.ts";
+import { readIdentifiers } from "../kept-rows.ts";
 import { refuseProblems } from "../load.ts";
 import { rowsOf } from "../resize.ts";
 import { encodeRows, type RowTable, rowsAtATime } from "../row-table.ts";
@@ -53,7 +54,6 @@ export interface Conversion {
 
 /** ARC's canvas. Source: TRM dataset/build_arc_dataset.py */
 const OFFICIAL_CANVAS = 30;
-const MAX_IDENTIFIERS_BYTES = 2 ** 29;
 /** A table that lies column by column must be read whole: the largest one that is, in numbers. */
 const MAX_SCATTERED_NUMBERS = 2 ** 25;
 
@@ -123,7 +123,7 @@ export function convertFromPytorch(path: string, options: ConversionOptions, say
 
 /** The checkpoint at a path: the file itself, or the one `step_N` of a folder. */
 function checkpointFile(path: string): string {
-  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path;
+  if (!statOf(path)?.isDirectory()) return path;
   const found = readdirSync(path).filter((name) => /^step_\d+(\.pth?)?$/.test(name));
   if (found.length === 1) return join(path, found[0]!);
   const what = found.length === 0 ? "holds no checkpoint named step_N" : `holds ${found.sort().join(", ")}`;
@@ -131,9 +131,9 @@ function checkpointFile(path: string): string {
 }
 
 function refuseTarget({ out, withEmbeddings, identifiers }: ConversionOptions): void {
-  const stat = statSync(out, { throwIfNoEntry: false });
+  const stat = statOf(out);
   if (stat && !stat.isDirectory()) throw new UserError(`${out}: is a file; --out names the folder of the checkpoint to write`);
-  if (withEmbeddings && stat && statSync(join(out, RECORD_FILE), { throwIfNoEntry: false })) {
+  if (withEmbeddings && stat && statOf(join(out, RECORD_FILE))) {
     throw new UserError(`${out}: holds a training state, whose ${EMBEDDINGS_FILE} would be lost; choose another folder`);
   }
   if (identifiers !== undefined && !withEmbeddings) {
@@ -145,7 +145,7 @@ function refuseTarget({ out, withEmbeddings, identifiers }: ConversionOptions): 
 function configFor(file: string, wanted: string | undefined): NamedConfig | undefined {
   if (wanted === "none") return undefined;
   const path = wanted ?? join(dirname(file), ALL_CONFIG_FILE);
-  if (wanted === undefined && !statSync(path, { throwIfNoEntry: false })) return undefined;
+  if (wanted === undefined && !statOf(path)) return undefined;
   return { config: readAllConfig(path), path };
 }
 
@@ -183,16 +183,7 @@ function statisticsOf({ size, pieces }: RowTable): RowStatistics {
 /** The text of puzzles.json: a name for each row. */
 function identifiersOf({ identifiers }: ConversionOptions, { count }: RowTable): string | undefined {
   if (identifiers === undefined) return undefined;
-  let names: unknown;
-  try {
-    names = JSON.parse(Buffer.from(readFileBounded(identifiers, MAX_IDENTIFIERS_BYTES)).toString("utf8"));
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw new InputError(identifiers, [`is not JSON: ${messageOf(error)}`]);
-  }
-  if (!Array.isArray(names) || !names.every((name) => typeof name === "string")) {
-    throw new InputError(identifiers, ["must be a list of names, as the official data set's identifiers.json"]);
-  }
+  const names = readIdentifiers(identifiers);
   if (names.length !== count) {
     throw new InputError(identifiers, [`names ${names.length} puzzles, the checkpoint has ${count} rows; it is of another data set`]);
   }

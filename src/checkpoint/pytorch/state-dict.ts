@@ -13,10 +13,25 @@ const SKIP_BYTES = 2 ** 22;
 
 /** Element types that weights come in. */
 const STORAGES = {
-  FloatStorage: { dtype: "float32", bytes: 4, widen: (raw: ArrayBuffer) => new Float32Array(raw) },
-  DoubleStorage: { dtype: "float64", bytes: 8, widen: (raw: ArrayBuffer) => Float32Array.from(new Float64Array(raw)) },
-  BFloat16Storage: { dtype: "bfloat16", bytes: 2, widen: (raw: ArrayBuffer) => widenBfloat16(new Uint16Array(raw)) },
-  HalfStorage: { dtype: "float16", bytes: 2, widen: (raw: ArrayBuffer) => widenFloat16(new Uint16Array(raw)) },
+  FloatStorage: { dtype: "float32", bytes: 4, widen: (raw: ArrayBuffer, count: number) => new Float32Array(raw, 0, count) },
+  DoubleStorage: {
+    dtype: "float64",
+    bytes: 8,
+    widen: (raw: ArrayBuffer, count: number, out = new Float32Array(count)) => {
+      out.set(new Float64Array(raw, 0, count));
+      return out;
+    },
+  },
+  BFloat16Storage: {
+    dtype: "bfloat16",
+    bytes: 2,
+    widen: (raw: ArrayBuffer, count: number, out?: Float32Array) => widenBfloat16(new Uint16Array(raw, 0, count), out),
+  },
+  HalfStorage: {
+    dtype: "float16",
+    bytes: 2,
+    widen: (raw: ArrayBuffer, count: number, out?: Float32Array) => widenFloat16(new Uint16Array(raw, 0, count), out),
+  },
 } as const;
 type StorageFormat = (typeof STORAGES)[keyof typeof STORAGES];
 
@@ -29,7 +44,7 @@ export interface StoredTensor {
   /** All numbers, row-major, widened or rounded to float32. @throws InputError where the file is damaged */
   read(): Float32Array;
   /**
-   * The same, `numbers` at a time. What came must not count before the last piece has come: only then the file's checksum is compared.
+   * The same, `numbers` at a time; a piece is overwritten when the next one is asked for. What came must not count before the last piece has come: only then the file's checksum is compared.
    *
    * @throws InputError where the file is damaged
    */
@@ -80,7 +95,8 @@ export function openStateDict(source: ByteSource, where: string): StateDict {
 /** A sentence for each thing in a dictionary that is not a tensor under a name. */
 function otherContents(value: ReadonlyMap<PickleValue, PickleValue>): string[] {
   return [...value].flatMap(([key, item]) => {
-    if (typeof key !== "string") return [`a key is a ${typeof key}, expected the name of a tensor`];
+    if (typeof key !== "string")
+      return [`has a key that is no text but ${key === null ? "None" : `of type ${typeof key}`}; expected names of tensors`];
     if (isTensorReference(item)) return [];
     const name = JSON.stringify(key);
     return item instanceof Map && [...item.values()].some(isTensorReference)
@@ -108,7 +124,7 @@ function storedTensor(tensor: TensorReference, entries: ReadonlyMap<string, ZipE
   }
   const rowMajor = isRowMajor(shape, stride);
   const read = (): Float32Array => {
-    if (!rowMajor) return gather(tensor, format.widen(entry.read().buffer));
+    if (!rowMajor) return gather(tensor, format.widen(entry.read().buffer, elements));
     const [all = new Float32Array(0)] = sequence(tensor, entry, format, Number.POSITIVE_INFINITY);
     return all;
   };
@@ -128,12 +144,17 @@ function* sequence(
   numbers: number,
 ): Generator<Float32Array> {
   const reader = entry.open();
-  for (let at = 0; at < offset * bytes; at += SKIP_BYTES) reader.take(Math.min(SKIP_BYTES, offset * bytes - at));
+  const unwanted = new ArrayBuffer(Math.min(SKIP_BYTES, offset * bytes));
+  for (let at = 0; at < offset * bytes; at += SKIP_BYTES) reader.take(Math.min(SKIP_BYTES, offset * bytes - at), unwanted);
   const count = sizeOf(shape);
+  const most = Math.min(numbers, count);
+  const raw = new ArrayBuffer(bytes * most);
+  const out = new Float32Array(most);
   for (let at = 0; at < count; at += numbers) {
-    const piece = widen(reader.take(bytes * Math.min(numbers, count - at)).buffer);
-    if (at + piece.length === count) reader.finish();
-    yield piece;
+    const length = Math.min(numbers, count - at);
+    reader.take(bytes * length, raw);
+    if (at + length === count) reader.finish();
+    yield widen(raw, length, out.subarray(0, length));
   }
 }
 

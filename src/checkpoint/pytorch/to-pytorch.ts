@@ -1,10 +1,10 @@
 /** Writes a checkpoint as the official PyTorch code loads it: a state dict under its keys, and the `all_config.yaml` beside it. */
-import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { InputError, messageOf, UserError } from "../../errors.ts";
 import { writeFileAtomically } from "../../files/atomic.ts";
 import { innerSize, type ModelConfig } from "../../model/config.ts";
+import { statOf } from "../file.ts";
 import { isBfloat16, roundToBfloat16 } from "../half-precision.ts";
 import { keptRows } from "../kept-rows.ts";
 import { type Checkpoint, loadCheckpoint } from "../load.ts";
@@ -107,7 +107,7 @@ function officialExpansion(model: ModelConfig, folder: string): number {
 }
 
 function targetFile(out: string, steps: number): string {
-  return statSync(out, { throwIfNoEntry: false })?.isDirectory() ? join(out, `step_${steps}`) : out;
+  return statOf(out)?.isDirectory() ? join(out, `step_${steps}`) : out;
 }
 
 /** The same row again and again. */
@@ -183,7 +183,7 @@ function allConfigOf(
  * @throws InputError where it is of another model: a checkpoint beside it would be taken for one of that
  */
 function refuseOtherConfig(path: string, wanted: { arch: Record<string, unknown> }): boolean {
-  if (!statSync(path, { throwIfNoEntry: false })) return false;
+  if (!statOf(path)) return false;
   const found: Record<string, unknown> = readAllConfig(path).arch;
   const problems = Object.entries(wanted.arch).flatMap(([name, value]) =>
     name === "loss" || found[name] === undefined || isDeepStrictEqual(found[name], value)

@@ -17,8 +17,8 @@ export interface ZipEntry {
 
 /** A place in a file of an archive. */
 export interface EntryReader {
-  /** The next bytes, in a buffer of their own. */
-  take(bytes: number): Uint8Array<ArrayBuffer>;
+  /** The next bytes. @param into buffer to put them at the beginning of; one of their own unless given */
+  take(bytes: number, into?: ArrayBuffer): Uint8Array<ArrayBuffer>;
   /** Reads what is left. @throws InputError where the CRC-32 of all of it is not the archive's: what was taken must not be used then */
   finish(): void;
 }
@@ -172,15 +172,16 @@ function openEntry(source: ByteSource, where: string, { name, offset, byteLength
   const start = offset + 30 + nameLength + local.getUint16(28, true);
   let at = 0;
   let found = 0;
-  const take = (bytes: number): Uint8Array<ArrayBuffer> => {
+  const take = (bytes: number, into?: ArrayBuffer): Uint8Array<ArrayBuffer> => {
     if (at + bytes > byteLength) throw new Error(`zip entry ${name} has ${byteLength} bytes, not ${at + bytes}`);
-    const piece = source.read(start + at, bytes);
+    const piece = source.read(start + at, bytes, into);
     for (let done = 0; done < bytes; done += 2 ** 30) found = crc32(piece.subarray(done, done + 2 ** 30), found);
     at += bytes;
     return piece;
   };
   const finish = (): void => {
-    while (at < byteLength) take(Math.min(PIECE_BYTES, byteLength - at));
+    const unwanted = new ArrayBuffer(Math.min(PIECE_BYTES, byteLength - at));
+    while (at < byteLength) take(Math.min(PIECE_BYTES, byteLength - at), unwanted);
     if (found !== crc)
       throw new InputError(where, [`zip entry ${printable(name)} is damaged: CRC-32 ${hex(found)}, the directory says ${hex(crc)}`]);
   };

@@ -2,111 +2,14 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { crc32 } from "node:zlib";
 import { memorySource } from "../../../src/checkpoint/file.ts";
 import { splitStateDict, trunkName } from "../../../src/checkpoint/pytorch/names.ts";
 import { readPickle } from "../../../src/checkpoint/pytorch/pickle.ts";
 import { openStateDict } from "../../../src/checkpoint/pytorch/state-dict.ts";
 import { readStoredZip } from "../../../src/checkpoint/pytorch/zip.ts";
 import { UserError } from "../../../src/errors.ts";
+import { bytesOf, checkpointOf, type Entry, pickleOf, six, tensorPickle, text, zipOf } from "./pytorch-files.ts";
 
-const bytesOf = (...parts: (string | number[])[]): Buffer =>
-  Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part, "latin1") : Buffer.from(part))));
-const text = (value: string): Buffer => bytesOf("X", [value.length, 0, 0, 0], value);
-const pickleOf = (...parts: (string | number[] | Buffer)[]): Buffer =>
-  Buffer.concat([Buffer.from([0x80, 2]), ...parts.map((part) => (Buffer.isBuffer(part) ? part : bytesOf(part)))]);
-
-/** The pickle of `{"t": tensor}`, the tensor a view of storage 0. */
-function tensorPickle({
-  type = "FloatStorage",
-  key = "0",
-  elements = 6,
-  offset = 0,
-  shape = [2, 3],
-  stride = [3, 1],
-}: {
-  type?: string;
-  key?: string;
-  elements?: number;
-  offset?: number;
-  shape?: number[];
-  stride?: number[];
-} = {}): Buffer {
-  const tuple = (values: number[]): Buffer =>
-    bytesOf(
-      "(",
-      values.flatMap((value) => [0x4b, value]),
-      "t",
-    );
-  const storage = [text("storage"), `ctorch\n${type}\n`, text(key), text("cpu"), [0x4b, elements]];
-  const tensor = ["ctorch._utils\n_rebuild_tensor_v2\n((", ...storage, "tQ", [0x4b, offset], tuple(shape), tuple(stride)];
-  return pickleOf("}", text("t"), ...tensor, [0x89], "ccollections\nOrderedDict\n)RtRs.");
-}
-
-interface Entry {
-  readonly name: string;
-  readonly data: Uint8Array;
-  readonly method?: number;
-  readonly flags?: number;
-  readonly crc?: number;
-  readonly zip64?: boolean;
-}
-
-/** A zip of stored entries, each number where the format has it; `zip64` puts sizes and places into the wide fields. */
-function zipOf(entries: readonly Entry[], wideEnd = false): Buffer {
-  const parts: Buffer[] = [];
-  const directory: Buffer[] = [];
-  let offset = 0;
-  for (const { name, data, method = 0, flags = 0, crc = crc32(data), zip64 = false } of entries) {
-    const local = Buffer.alloc(30);
-    local.writeUInt32LE(0x04034b50, 0);
-    local.writeUInt16LE(name.length, 26);
-    parts.push(local, Buffer.from(name), Buffer.from(data));
-    const extra = Buffer.alloc(zip64 ? 28 : 0);
-    if (zip64) {
-      extra.writeUInt16LE(1, 0);
-      extra.writeUInt16LE(24, 2);
-      extra.writeBigUInt64LE(BigInt(data.byteLength), 4);
-      extra.writeBigUInt64LE(BigInt(data.byteLength), 12);
-      extra.writeBigUInt64LE(BigInt(offset), 20);
-    }
-    const central = Buffer.alloc(46);
-    central.writeUInt32LE(0x02014b50, 0);
-    central.writeUInt16LE(flags, 8);
-    central.writeUInt16LE(method, 10);
-    central.writeUInt32LE(crc, 16);
-    central.writeUInt32LE(zip64 ? 0xffffffff : data.byteLength, 20);
-    central.writeUInt32LE(zip64 ? 0xffffffff : data.byteLength, 24);
-    central.writeUInt16LE(name.length, 28);
-    central.writeUInt16LE(extra.byteLength, 30);
-    central.writeUInt32LE(zip64 ? 0xffffffff : offset, 42);
-    directory.push(central, Buffer.from(name), extra);
-    offset += 30 + name.length + data.byteLength;
-  }
-  const listing = Buffer.concat(directory);
-  const end = Buffer.alloc(22);
-  end.writeUInt32LE(0x06054b50, 0);
-  end.writeUInt16LE(wideEnd ? 0xffff : entries.length, 10);
-  end.writeUInt32LE(listing.byteLength, 12);
-  end.writeUInt32LE(wideEnd ? 0xffffffff : offset, 16);
-  const wide = Buffer.alloc(wideEnd ? 76 : 0);
-  if (wideEnd) {
-    wide.writeUInt32LE(0x06064b50, 0);
-    wide.writeBigUInt64LE(BigInt(entries.length), 32);
-    wide.writeBigUInt64LE(BigInt(listing.byteLength), 40);
-    wide.writeBigUInt64LE(BigInt(offset), 48);
-    wide.writeUInt32LE(0x07064b50, 56);
-    wide.writeBigUInt64LE(BigInt(offset + listing.byteLength), 64);
-  }
-  return Buffer.concat([...parts, listing, wide, end]);
-}
-
-const six = new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer);
-const checkpointOf = (pickle: Uint8Array, data: Uint8Array = six): Entry[] => [
-  { name: "m/data.pkl", data: pickle },
-  { name: "m/byteorder", data: Buffer.from("little") },
-  { name: "m/data/0", data },
-];
 const read = (zip: Uint8Array): Map<string, Float32Array> =>
   new Map([...openStateDict(memorySource(zip, "step_1"), "step_1").tensors].map(([key, tensor]) => [key, tensor.read()]));
 
@@ -158,7 +61,27 @@ test("opcodes and names outside a dictionary of tensors are refused by name", ()
   refused(bytesOf([0x80, 1], "}."), /protocol 1/);
   refused(pickleOf([0x68, 3], "."), /nothing was remembered as 3/);
   refused(pickleOf("X", [255, 255, 255, 255]), /is cut short/);
+  refused(pickleOf("ccollections\nOrderedDict\n", "](", text("a"), [0x4b, 1], "lae", [0x85], "R."), /opcode LIST/);
+  refused(pickleOf("ccollections\nOrderedDict\n]", [0x85], "R."), /OrderedDict is called with arguments/);
+  refused(pickleOf("}", text("a"), "Ns", text("a"), "Ns."), /the key "a" occurs twice/);
+  refused(pickleOf("]]", [0x93], "."), /a name must be a text/);
+  refused(pickleOf("cos\x1b[2J\nsystem\n."), /the name os\?\[2J\.system is not allowed/); // nothing of a file reaches the terminal as a command
   assert.deepEqual(readPickle(pickleOf("}", text("a"), [0x8a, 1, 0xff], "s."), "x"), new Map([["a", -1]]));
+});
+
+test("a pickle that would fill the memory or the hours is refused", () => {
+  const endless = Buffer.concat([pickleOf(), Buffer.alloc(2 ** 22, "}"), Buffer.from(".")]);
+  assert.throws(() => readPickle(endless, "data.pkl"), /has more than 2097152 opcodes/);
+  // A million axes, to be gone through for each of a million tensors.
+  const axes = Buffer.concat([bytesOf("("), Buffer.from(new Uint8Array(2000).fill(0x29)), bytesOf("t")]);
+  const manyAxes = bytesOf(
+    "ctorch._utils\n_rebuild_tensor_v2\n((",
+    text("storage").toString("latin1"),
+    "ctorch\nFloatStorage\n",
+    text("0").toString("latin1"),
+  );
+  const pickle = pickleOf("}", text("t"), manyAxes, text("cpu"), [0x4b, 6], "tQ", [0x4b, 0], axes, axes, "tRs.");
+  assert.throws(() => readPickle(pickle, "data.pkl"), /strides of at most 64 axes/);
 });
 
 test("an archive that is compressed, encrypted, cut or damaged is refused", () => {
@@ -180,6 +103,16 @@ test("an archive that is compressed, encrypted, cut or damaged is refused", () =
     ]),
     /occurs twice/,
   );
+  for (const name of ["../x", "a/../../x", "/etc/x", "C:\\x", "a\\..\\x"]) refused(zip({ name }), /points outside its archive/);
+  refused(zip({ localName: "a/c" }), /zip entry a\/b is called a\/c at its own place/);
+  refused(
+    zipOf([
+      { name: "a", data: six },
+      { name: "b", data: six, offset: 0 },
+    ]),
+    /zip entries a and b overlap/,
+  );
+  refused(zip({ claims: 2 ** 40, zip64: true }), /\(1099511627776 bytes at 0\) does not lie inside the file/);
   const whole = zip({});
   for (let length = 0; length < whole.byteLength; length++) refused(whole.subarray(0, length), /./);
   refused(Buffer.from([0x80, 2, 0x7d, 0x2e]), /before 1\.6.*torch\.save/);
@@ -209,11 +142,56 @@ test("a checkpoint with any byte of its pickle changed is read or refused, never
   assert.ok(refused > pickle.byteLength);
 });
 
+test("an archive with any byte outside its data changed is read as it was or refused", () => {
+  const archive = zipOf(checkpointOf(tensorPickle()), true);
+  let refused = 0;
+  for (let at = 0; at < archive.byteLength; at++) {
+    const changed = Buffer.from(archive);
+    changed[at]! ^= 0x11;
+    try {
+      assert.deepEqual([...read(changed).get("t")!], [1, 2, 3, 4, 5, 6]);
+    } catch (error) {
+      assert.ok(error instanceof UserError, `byte ${at}: ${(error as Error).stack}`);
+      refused++;
+    }
+  }
+  assert.ok(refused > archive.byteLength / 2);
+});
+
+test("a tensor is handed over in pieces of the size asked for, and only a whole file's last piece comes", () => {
+  const tensor = (entries: readonly Entry[]) => openStateDict(memorySource(zipOf(entries), "step_1"), "step_1").tensors.get("t")!;
+  const good = tensor(checkpointOf(tensorPickle({ offset: 1, shape: [5], stride: [1] })));
+  assert.deepEqual(
+    Array.from(good.pieces(2), (piece) => [...piece]),
+    [[2, 3], [4, 5], [6]],
+  );
+  const scattered = tensor(checkpointOf(tensorPickle({ shape: [3, 2], stride: [1, 3] })));
+  assert.equal(scattered.rowMajor, false);
+  assert.deepEqual(
+    Array.from(scattered.pieces(4), (piece) => [...piece]),
+    [
+      [1, 4, 2, 5],
+      [3, 6],
+    ],
+  );
+  const [pickle, order, data] = checkpointOf(tensorPickle({ shape: [4], stride: [1] }));
+  const damaged = tensor([pickle!, order!, { ...data!, crc: 1 }]).pieces(2);
+  assert.deepEqual([...damaged.next().value!], [1, 2]);
+  assert.throws(() => damaged.next(), /CRC-32/);
+});
+
 test("other byte orders and other contents than tensors are refused", () => {
   const entries = checkpointOf(tensorPickle());
   assert.throws(() => read(zipOf([entries[0]!, { name: "m/byteorder", data: Buffer.from("big") }, entries[2]!])), /byte order is "big"/);
   assert.throws(() => read(zipOf(checkpointOf(pickleOf("}", text("step"), [0x4b, 5], "s.")))), /"step" is not a tensor/);
   assert.throws(() => read(zipOf(checkpointOf(pickleOf("].")))), /holds no dictionary/);
+  const inner = tensorPickle().subarray(2, -1).toString("latin1");
+  const nested = pickleOf("}", text("model"), inner, "s", text("step"), [0x4b, 5], "s.");
+  assert.throws(
+    () => read(zipOf(checkpointOf(nested))),
+    /"model" is a dictionary of tensors inside another; save it alone: torch\.save\(torch\.load\(path\)\["model"\][\s\S]*"step" is not a tensor/,
+  );
+  assert.throws(() => read(zipOf(checkpointOf(pickleOf("}]q\0h\0aNs.")))), /has a key that is no text but of type object/);
 });
 
 test("an official key loses its wrappers' prefix and the table of embeddings is set apart", () => {

@@ -1,0 +1,134 @@
+/** `inspect`: what is in a checkpoint. */
+import type { CommandModule } from "yargs";
+import { type Inspection, inspectFolder, type Part } from "../checkpoint/inspect.ts";
+import type { RowDiagnosis, Similarity } from "../checkpoint/row-cosine.ts";
+import { headSize, innerSize } from "../model/config.ts";
+
+interface InspectArgs {
+  folder: string;
+  identifiers: string | undefined;
+  json?: boolean;
+}
+
+export const inspectCommand: CommandModule<object, InspectArgs> = {
+  command: "inspect <folder>",
+  describe: "Say what is in a checkpoint or training state: shape, weights, embeddings, how it was trained",
+  builder: (y) =>
+    y
+      .usage(
+        `$0 inspect <folder>
+
+Checks the files as every other command does, then shows config, parameters by part, statistics of the puzzle embeddings, the record of the training and sizes. \
+Where all puzzle embeddings are kept (\`convert --with-embeddings\`, the folder of \`pretrain --state\`), it also says how alike they are: \
+the cosine of two variants of one task, and of two rows of different tasks, over all pairs; once as they are and once with their mean taken off. \
+A trunk that has learned to read them has rows of one task far more alike than rows of different ones.`,
+      )
+      .positional("folder", { type: "string", demandOption: true, describe: "folder of a checkpoint, a training state or both" })
+      .option("identifiers", {
+        type: "string",
+        describe: "the data set's identifiers.json: which puzzle each kept row stands for, where the folder doesn't say it by name",
+      })
+      .example("$0 inspect checkpoints/sample", "a checkpoint")
+      .example("$0 inspect trm-rows --json | jq .puzzleEmbedding.diagnosis", "how alike its puzzle embeddings are"),
+  handler: ({ folder, identifiers, json }) => {
+    const inspection = inspectFolder(folder, { identifiers });
+    console.log(json ? JSON.stringify(inspection) : describe(inspection));
+  },
+};
+
+/** A paragraph for each thing, its name in front. */
+function describe({ folder, checkpoint, trainingState, puzzleEmbedding, files, bytes }: Inspection): string {
+  const sections: [string, string[]][] = [];
+  if (checkpoint) {
+    sections.push(["model", describeModel(checkpoint)]);
+    sections.push(["parameters", describeParts(checkpoint)]);
+  }
+  sections.push(["embeddings", describeEmbedding(puzzleEmbedding)]);
+  if (puzzleEmbedding.diagnosis) sections.push(["cosine", describeCosines(puzzleEmbedding.diagnosis)]);
+  if (checkpoint) sections.push(["training", describeRecord(checkpoint.training)]);
+  if (trainingState) {
+    const arrays = Object.entries(trainingState.arrays).map(([name, numbers]) => `${name} ${numbers}`);
+    sections.push(["resumable", [...describeRecord(trainingState.record), `arrays  ${arrays.join(", ")}`]]);
+  }
+  sections.push([
+    "files",
+    [...Object.entries(files).map(([name, size]) => `${name.padEnd(24)} ${sizeText(size)}`), `in all ${sizeText(bytes)}`],
+  ]);
+  const what = [checkpoint && "a checkpoint", trainingState && "a training state"].filter(Boolean).join(" and ");
+  return [
+    `${folder}: ${what}`,
+    ...sections.flatMap(([name, lines]) => lines.map((line, i) => `${(i === 0 ? name : "").padEnd(11)} ${line}`)),
+  ].join("\n");
+}
+
+function describeModel({ model, canvas }: NonNullable<Inspection["checkpoint"]>): string[] {
+  const positions = model.ropeAxes === 2 ? "by row and column" : "counting through the canvas";
+  return [
+    `width ${model.hiddenSize}, ${many(model.numHeads, "head")} of ${headSize(model)}, ${many(model.lLayers, "block")}, SwiGLU ${innerSize(model)} wide`,
+    `${many(model.hCycles, "H cycle")} of ${many(model.lCycles, "L cycle")}, at most ${many(model.haltMaxSteps, "ACT step")}`,
+    `puzzle embeddings of ${model.puzzleEmbeddingSize} numbers on ${many(model.prefixLength, "prefix position")}`,
+    `canvas ${canvas} x ${canvas}; rotary positions ${positions}, theta ${model.ropeTheta}; norm epsilon ${model.rmsNormEps}`,
+  ];
+}
+
+function many(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+function describeParts({ parts, parameters, precision }: NonNullable<Inspection["checkpoint"]>): string[] {
+  const stored = Object.entries(precision.stored).map(([dtype, tensors]) => `${tensors} tensors in ${dtype}`);
+  const line = ({ name, about, parameters, rms, greatest }: Part): string =>
+    `${name.padEnd(28)} ${String(parameters).padStart(9)}   rms ${rms.toPrecision(3).padEnd(9)} greatest ${greatest.toPrecision(3).padEnd(9)} ${about}`;
+  const half = precision.bfloat16.length > 0 ? [`exact in bfloat16 too: ${precision.bfloat16.join(", ")}`] : [];
+  return [`${parameters}; the file has ${stored.join(", ")}`, ...parts.map(line), ...half];
+}
+
+function describeEmbedding({ size, meanNorm, deviation, rows, tasks, diagnosis }: Inspection["puzzleEmbedding"]): string[] {
+  const lines = [
+    `${size} numbers; their mean has length ${meanNorm.toPrecision(4)}, they deviate from it by ${deviation.toPrecision(4)} (root mean square)`,
+  ];
+  if (!diagnosis) return [...lines, "rows are not kept: no cosines (`trm convert --with-embeddings` keeps them)"];
+  const { norm, zeroRows, rowsAtMean, leftOut } = diagnosis;
+  const odd = [
+    [leftOut, "blank"],
+    [zeroRows, "zero"],
+    [rowsAtMean, "at the mean"],
+  ].flatMap(([count, what]) => (Number(count) > 0 ? [`${count} ${what}`] : []));
+  lines.push(`${rows} rows kept${tasks === undefined ? "" : ` of ${tasks} tasks`}${odd.length > 0 ? `; ${odd.join(", ")}` : ""}`);
+  return [
+    ...lines,
+    `lengths ${[norm.least, norm.median, norm.greatest].map((value) => value.toPrecision(4)).join(" / ")} (least, median, greatest)`,
+  ];
+}
+
+function describeCosines({ cosine, cosineAboutMean }: RowDiagnosis): string[] {
+  const number = (value: number): string => (Number.isNaN(value) ? "none" : value.toFixed(4)).padStart(8);
+  const line = (name: string, pick: (view: Similarity) => number | undefined): string[] => {
+    const [plain, about] = [pick(cosine), pick(cosineAboutMean)];
+    return plain === undefined || about === undefined ? [] : [`${name.padEnd(40)} ${number(plain)}   ${number(about)}`];
+  };
+  const { withinTasks, acrossTasks, all } = cosine;
+  return [
+    `${"mean over pairs of rows".padEnd(40)} ${"as is".padStart(8)}   about their mean`,
+    ...line(`two variants of a task (${withinTasks?.pairs} pairs)`, (view) => view.withinTasks?.mean),
+    ...line("  least of a task", (view) => view.withinTasks?.least),
+    ...line("  median of the tasks", (view) => view.withinTasks?.median),
+    ...line("  greatest of a task", (view) => view.withinTasks?.greatest),
+    ...line(`different tasks (${acrossTasks?.pairs} pairs)`, (view) => view.acrossTasks?.mean),
+    ...line(`any two (${all.pairs} pairs)`, (view) => view.all.mean),
+    ...(withinTasks ? [] : ["which row is of which task is not known: --identifiers says it"]),
+  ];
+}
+
+/** A line for each field; what is long is cut. */
+function describeRecord(record: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(record).map(([name, value]) => {
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    return `${name}  ${text !== undefined && text.length > 160 ? `${text.slice(0, 160)}…` : text}`;
+  });
+}
+
+function sizeText(bytes: number): string {
+  if (bytes < 2 ** 20) return `${Math.ceil(bytes / 1024)} KiB`;
+  return bytes < 2 ** 30 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+}
