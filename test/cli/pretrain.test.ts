@@ -110,6 +110,16 @@ test("tasks that are held out are refused, each by name, or left out where that 
   assert.deepEqual(dataSets, ["18 of the 20 tasks of sample-challenges.json", "0 of the 20 tasks of again.json"]);
 });
 
+test("tasks to evaluate on are not trained on whole: they are refused among the others, or left out there", async () => {
+  const command = ["pretrain", ...SHAPE, ...REAL, "--evaluation", put("two.json", few(0, 2)), "--out", join(folder, "two"), "--steps", "2"];
+  const refused = await trm(...command);
+  assert.equal(refused.status, 1);
+  assert.match(refused.stderr, /2 problems\n {2}- task \w+ of sample-challenges\.json is in two\.json too/);
+  lastLine(await trm(...command, "--drop-overlap"));
+  const { dataSets } = JSON.parse(readFileSync(join(folder, "two", "config.json"), "utf8")).training;
+  assert.deepEqual(dataSets.slice(0, 2), ["18 of the 20 tasks of sample-challenges.json", "2 of the 2 tasks of two.json"]);
+});
+
 test("solutions go to the tasks with their ids; such that answer none of them are refused", async () => {
   const command = ["pretrain", ...SHAPE, "--tasks", SAMPLE, "--out", join(folder, "unsolved"), "--steps", "1"];
   const { status, stderr } = await trm(...command, "--solutions", put("foreign.json", '{"elsewhere": [[[1]]]}'));
