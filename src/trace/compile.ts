@@ -66,10 +66,9 @@ export function compile(
   };
 }
 
-/** Our own kernels are float32's and the processor's: XLA can't compile them, and attention in bfloat16 is composed of products. */
-function mayUse(kernel: string, { target, precision }: EmitOptions): boolean {
-  if (!kernel.startsWith(OWN_KERNEL_PREFIX)) return true;
-  return target === "graph" && (precision === "float32" || !kernel.startsWith(`${OWN_KERNEL_PREFIX}Attend`));
+/** Our own kernels are the processor's, which XLA can't compile. They compute in float32 also where products are bfloat16: attention is faster so than composed of those. */
+function mayUse(kernel: string, { target }: EmitOptions): boolean {
+  return target === "graph" || !kernel.startsWith(OWN_KERNEL_PREFIX);
 }
 
 /** TensorFlow reads models from folders only. */
