@@ -96,7 +96,7 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
         default: "auto",
         describe: "processes that share each batch: a number, or auto (one a GPU, else one)",
       })
-      .option("threads", { type: "number", describe: "TensorFlow's threads in each" })
+      .option("threads", { type: "number", describe: "TensorFlow's threads in each [default: the cores, shared out]" })
       .option("row-memory", {
         type: "number",
         default: 1024,

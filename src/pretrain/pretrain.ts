@@ -1,6 +1,6 @@
 /** Pre-training on real and generated tasks: the course of a run, from the first step to the written checkpoint. */
 import { rmSync } from "node:fs";
-import { totalmem } from "node:os";
+import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
 import { countGpus } from "../backend/gpus.ts";
@@ -50,8 +50,11 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   const maxSteps = courseSteps(request, saved, set.epochPairs);
   const gpus = engine.engine === "tensorflow" ? countGpus() : 0;
   const workers = Math.min(request.workers ?? Math.max(1, gpus), settings.batchSize);
+  const threads =
+    request.threads ??
+    (engine.engine === "tensorflow" && gpus === 0 ? Math.max(1, Math.floor(availableParallelism() / workers)) : undefined);
   const memoryBytes = engine.engine === "wasm" ? 0.6e9 : (0.4 * totalmem()) / workers;
-  const job = jobOf(request, model, set, maxSteps, { engine: engine.engine, workers, threads: request.threads, memoryBytes });
+  const job = jobOf(request, model, set, maxSteps, { engine: engine.engine, workers, threads, memoryBytes });
   if (request.resume !== undefined) finishCheckpoint(request.resume, out);
   // Lost workers come back from snapshots of this process; what an earlier one left is older than the state, or newer than it.
   const snapshots = request.state === undefined ? undefined : join(request.state, "snapshots");
@@ -62,7 +65,7 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
     true,
     {
       environment: (rank) => ({
-        ...workerEnvironment(engine, request.threads),
+        ...workerEnvironment(engine, threads),
         ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: String(rank % gpus) }),
       }),
       watcher: {
