@@ -36,7 +36,7 @@ interface KernelExports {
 
 /** The parts of the backend's module that are used here; emscripten's names. */
 interface EmscriptenModule {
-  asm: { memory: WebAssembly.Memory };
+  asm: { memory: WebAssembly.Memory; malloc(bytes: number): number };
   _malloc(bytes: number): number;
   _free(pointer: number): void;
 }
@@ -61,8 +61,20 @@ export async function loadWasm(): Promise<string> {
   const backend = tf.backend() as BackendWasm;
   const module = backend.wasm as unknown as EmscriptenModule;
   const { instance } = await WebAssembly.instantiate(kernelsWasm, { env: { memory: module.asm.memory } });
+  refuseTooMuch(module);
   registerKernels(backend, module, instance.exports as unknown as KernelExports);
   return "tfjs wasm backend (SIMD, one thread per process) with own kernels";
+}
+
+/** The backend takes the pointer 0, which says that there is no memory left, for a place to write to. */
+function refuseTooMuch(module: EmscriptenModule): void {
+  const allocate = module.asm.malloc; // not `_malloc`, which puts this one in its own place when it is first called
+  module._malloc = (bytes) => {
+    const pointer = allocate(bytes);
+    if (pointer === 0 && bytes > 0)
+      throw new Error(`out of memory: WebAssembly has no ${bytes} bytes left (4 GiB are the most it can have)`);
+    return pointer;
+  };
 }
 
 /** A growing piece of the shared memory for intermediate results. */
@@ -80,8 +92,9 @@ class Scratch {
     const bytes = floats * 4 + 16;
     if (bytes > this.#bytes) {
       if (this.#pointer) this.#module._free(this.#pointer);
+      this.#pointer = 0;
+      this.#bytes = 0;
       this.#pointer = this.#module._malloc(bytes) >>> 0;
-      if (this.#pointer === 0) throw new Error(`wasm memory: no room for ${bytes} bytes of scratch memory`);
       this.#bytes = bytes;
     }
     return (this.#pointer + 15) & ~15;

@@ -40,9 +40,10 @@ export function attend(qkv: tf.Tensor2D, shape: AttentionShape, rotary: RotaryTa
   return tf.customGrad((input, save) => {
     const [q, k, v] = splitHeads(input as tf.Tensor2D, shape, rotary);
     const weights = scores(q, k, shape);
+    const value = mergeHeads(tf.matMul(weights, v), shape);
     (save as tf.GradSaveFunc)([q, k, v, weights]);
     return {
-      value: mergeHeads(tf.matMul(weights, v), shape),
+      value,
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) =>
         tf.tidy(() => backward(dy as tf.Tensor2D, saved as [Heads, Heads, Heads, Heads], shape, rotary)),
     };

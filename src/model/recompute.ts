@@ -1,5 +1,6 @@
 /** Less memory for more work: what a function computes on its way to its result is not kept for the gradient but computed again. */
 import * as tf from "@tensorflow/tfjs-core";
+import { onTapeOfItsOwn } from "./tape.ts";
 
 /**
  * f(x, ...learned), of which only x and `learned` are kept for its gradient.
@@ -15,9 +16,10 @@ export function recomputed(
   return tf.customGrad((...inputsAndSave) => {
     const save = inputsAndSave.pop() as unknown as tf.GradSaveFunc;
     const inputs = inputsAndSave as [tf.Tensor2D, ...tf.Tensor2D[]];
+    const value = f(...inputs);
     save(inputs);
     return {
-      value: f(...inputs),
+      value,
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
         const [input, ...rest] = saved;
         const again = f as (...inputs: tf.Tensor[]) => tf.Tensor;
@@ -40,15 +42,4 @@ export function recomputed(
 function after(others: readonly tf.Tensor[], x: tf.Tensor): tf.Tensor {
   const zeros = others.map((other) => tf.minimum(tf.abs(tf.slice(tf.reshape(other, [-1]), [0], [1])), 0));
   return zeros.length > 0 ? tf.add(x, tf.addN(zeros)) : x;
-}
-
-/** tfjs has one tape at a time: a gradient that is computed within the backward pass of another would wipe that out. */
-function onTapeOfItsOwn<R>(run: () => R): R {
-  const { state } = tf.engine();
-  const tape = state.activeTape;
-  try {
-    return run();
-  } finally {
-    state.activeTape = tape;
-  }
 }

@@ -18,9 +18,10 @@ export function swiglu(x: tf.Tensor2D, block: BlockTensors): tf.Tensor2D {
 export function gate(gateUp: tf.Tensor2D): tf.Tensor2D {
   return tf.customGrad((input, save) => {
     const x = input as tf.Tensor2D;
+    const value = forward(x);
     (save as tf.GradSaveFunc)([x]);
     return {
-      value: forward(x),
+      value,
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => tf.tidy(() => backward(dy as tf.Tensor2D, saved[0] as tf.Tensor2D)),
     };
   })(gateUp) as tf.Tensor2D;

@@ -1,6 +1,6 @@
 /** What a worker's failure means for the others. */
 import { messageOf } from "../errors.ts";
-import { isOutOfMemory } from "../trace/jit.ts";
+import { isOutOfMemory } from "../trace/ready-step.ts";
 import { NotFinite } from "../train/replica.ts";
 import { PeerError } from "./all-reduce.ts";
 import type { FailureCause } from "./job.ts";

@@ -66,7 +66,8 @@ export class Work {
   /** Starts the engine and reads what the job names. The place among the others comes with `form`. */
   static async begin(job: Job, send: (report: Report) => void, pulse: PulseSender): Promise<Work> {
     const engine = await startEngine(job.engine, { threads: job.threads });
-    const running = stepRunner(job.engine, job.compilation, (sentence) => send({ kind: "warning", sentence }));
+    const warn = (sentence: string): void => send({ kind: "warning", sentence });
+    const running = stepRunner(job.engine, job.compilation, warn);
     const random = createRandom(job.seed);
     const saved = job.trunk.kind === "state" ? loadTrainingState(job.trunk.folder) : undefined;
     if (job.trunk.kind === "state" && !saved) throw new UserError(`${job.trunk.folder}: no training state here to resume`);
@@ -83,6 +84,7 @@ export class Work {
       explorationProbability: job.explorationProbability,
       haltMaxSteps: job.model.haltMaxSteps,
       makeReady: running.makeReady,
+      warn,
     };
     const data = dataOf(job, random);
     send({

@@ -3,7 +3,7 @@ import type * as tf from "@tensorflow/tfjs-core";
 import { messageOf } from "../errors.ts";
 import { type CompiledStep, type CompileOptions, compile } from "./compile.ts";
 import { printType, type ValueType } from "./graph.ts";
-import type { ReadyStep, Step } from "./ready-step.ts";
+import { asItComes, isOutOfMemory, type ReadyStep, type Step } from "./ready-step.ts";
 
 export interface JitOptions extends CompileOptions {
   /** is told, once per shape and reason, why something runs slower than it could */
@@ -36,7 +36,7 @@ export function jit(name: string, step: Step, { warn, ...options }: JitOptions):
       }
     }
     compiled.set(key, "op by op");
-    return step(inputs);
+    return asItComes(step, inputs);
   };
 
   return {
@@ -44,16 +44,11 @@ export function jit(name: string, step: Step, { warn, ...options }: JitOptions):
       const key = inputs.map(({ dtype, shape }) => printType({ dtype, shape } as ValueType)).join(" ");
       const known = compiled.get(key);
       if (!known) return firstRun(key, inputs);
-      return known === "op by op" ? step(inputs) : known.run(inputs);
+      return known === "op by op" ? asItComes(step, inputs) : known.run(inputs);
     },
     dispose() {
       for (const entry of compiled.values()) if (entry !== "op by op") entry.dispose();
       compiled.clear();
     },
   };
-}
-
-/** Whether TensorFlow gave up for want of memory; a smaller batch may help. */
-export function isOutOfMemory(error: unknown): boolean {
-  return /out of memory|OOM when allocating|RESOURCE_EXHAUSTED/i.test(messageOf(error));
 }

@@ -1,5 +1,7 @@
 /** A step as whoever runs it sees it, compiled or not. */
 import type * as tf from "@tensorflow/tfjs-core";
+import { messageOf } from "../errors.ts";
+import { freeTape } from "../model/tape.ts";
 
 /** A pure function of tensors: inputs stay alive, results belong to the caller. */
 export type Step = (inputs: tf.Tensor[]) => tf.Tensor[];
@@ -15,4 +17,19 @@ export interface ReadyStep {
 export type MakeReady = (name: string, step: Step) => ReadyStep;
 
 /** Every operation of the step by itself, as it comes. */
-export const opByOp: MakeReady = (_name, step) => ({ run: step, dispose: () => {} });
+export const opByOp: MakeReady = (_name, step) => ({ run: (inputs) => asItComes(step, inputs), dispose: () => {} });
+
+/** Runs a step op by op. Where an error ends it, nothing that it made is left in memory. */
+export function asItComes(step: Step, inputs: tf.Tensor[]): tf.Tensor[] {
+  try {
+    return step(inputs);
+  } catch (error) {
+    freeTape();
+    throw error;
+  }
+}
+
+/** Whether a step gave up for want of memory; fewer rows may help. */
+export function isOutOfMemory(error: unknown): boolean {
+  return /out of memory|OOM when allocating|RESOURCE_EXHAUSTED/i.test(messageOf(error));
+}

@@ -84,16 +84,17 @@ export function gradientStep(
       statistics = tf.keep(tf.stack([losses.lmLoss, losses.qHaltLoss, losses.accuracy, losses.exact, q], 1) as tf.Tensor2D);
       return tf.mul(tf.sum(tf.add(losses.lmLoss, tf.mul(losses.qHaltLoss, Q_LOSS_WEIGHT))), lossScale);
     };
-    const [rowGradient, ...gradients] = tf.grads(loss as (...args: tf.Tensor[]) => tf.Scalar)(
-      frozen ? [inputs.puzzleRows] : [inputs.puzzleRows, ...trainable],
-    );
-    const rows = tf.concat2d([statistics!, rowGradient as tf.Tensor2D], 1);
-    tf.dispose(statistics!);
-    // `keep` held them against the gradient scope; cloned, they belong to this scope, whose caller owns them.
-    const { zH, zL } = latents!;
-    const result = { trunkGradient: frozen ? tf.tensor1d([]) : joinParameters(gradients), rows, zH: tf.clone(zH), zL: tf.clone(zL) };
-    tf.dispose([zH, zL]);
-    return result;
+    try {
+      const [rowGradient, ...gradients] = tf.grads(loss as (...args: tf.Tensor[]) => tf.Scalar)(
+        frozen ? [inputs.puzzleRows] : [inputs.puzzleRows, ...trainable],
+      );
+      const rows = tf.concat2d([statistics!, rowGradient as tf.Tensor2D], 1);
+      // `keep` held them against the gradient scope; cloned, they belong to this scope, whose caller owns them.
+      const { zH, zL } = latents!;
+      return { trunkGradient: frozen ? tf.tensor1d([]) : joinParameters(gradients), rows, zH: tf.clone(zH), zL: tf.clone(zL) };
+    } finally {
+      tf.dispose([statistics ?? [], latents ?? []] as tf.Tensor[]);
+    }
   });
 }
 

@@ -1,6 +1,7 @@
 /** One worker's copy of the model: parameters, optimizer, carry and puzzle rows, and the step that moves them all. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Example } from "../encode/batch.ts";
+import { messageOf } from "../errors.ts";
 import type { Targets } from "../loss/act-loss.ts";
 import { RowCarry } from "../model/carry.ts";
 import { headSize, type ModelConfig } from "../model/config.ts";
@@ -12,9 +13,10 @@ import { rotaryTables } from "../model/rotary.ts";
 import { type AdamATan2Settings, adamATan2Rates } from "../optim/adam-atan2.ts";
 import { signSgd } from "../optim/sign-sgd.ts";
 import type { Random } from "../random.ts";
-import { type MakeReady, opByOp } from "../trace/ready-step.ts";
+import { isOutOfMemory, type MakeReady, opByOp } from "../trace/ready-step.ts";
 import { type ActContext, ROW_STATISTICS } from "./act-step.ts";
-import { ReplicaSteps, type TrunkState } from "./steps.ts";
+import { type MicroBatch, MicroBatches } from "./micro-batches.ts";
+import { ReplicaSteps, type TrunkState, type UpdateRates } from "./steps.ts";
 import { targetsOf } from "./targets.ts";
 
 /** How gradients meet those of the other workers; `parallel/all-reduce.ts` has the real one. */
@@ -36,7 +38,7 @@ export interface ReplicaSettings {
   readonly positions: Int32Array;
   /** rows of the global batch, over all ranks */
   readonly globalBatch: number;
-  /** rows that go through the model together; bounds the memory of a step */
+  /** rows that go through the model together at most, in training and in predictions; bounds the memory of a step */
   readonly microBatch: number;
   readonly adam: AdamATan2Settings;
   readonly puzzleWeightDecay: number;
@@ -47,6 +49,8 @@ export interface ReplicaSettings {
   readonly recompute?: boolean | undefined;
   /** how steps run; op by op unless given */
   readonly makeReady?: MakeReady | undefined;
+  /** is told when memory ran out and fewer rows go through the model together from then on */
+  readonly warn?: ((sentence: string) => void) | undefined;
 }
 
 /** What changes from step to step. */
@@ -84,6 +88,16 @@ export interface CarriedRows {
   readonly zL: Float32Array;
 }
 
+/** What one part of the batch gives. */
+interface Pass {
+  readonly rows: tf.Tensor2D;
+  readonly zH: tf.Tensor2D;
+  readonly zL: tf.Tensor2D;
+  /** of the trunk; none where it is frozen or was updated already */
+  readonly gradient: tf.Tensor1D | undefined;
+  readonly updated: TrunkState | undefined;
+}
+
 /** Numbers per rank that travel with the gradients: the step's sums. */
 const METRIC_COUNT = 7;
 
@@ -106,7 +120,9 @@ export class Replica {
   #exchange: Exchange = ALONE;
   #firstRow = 0;
   #carry: RowCarry;
-  #latents: Latents[] = [];
+  #batches: MicroBatches;
+  /** rows of a prediction that go through the model together at most */
+  #predictedTogether: number;
   readonly #random: Random;
   readonly #steps: ReplicaSteps;
   #state: TrunkState;
@@ -131,6 +147,8 @@ export class Replica {
       rotary: rotaryTables(positions, headSize(model), model.ropeTheta, axes),
     };
     this.#carry = new RowCarry(0, this.#canvasTokens);
+    this.#batches = this.#batchesOf(0);
+    this.#predictedTogether = settings.microBatch;
     this.join(exchange);
     const weights = tf.tensor1d(initial.weights);
     this.#state = { weights, firstMoment: tf.zerosLike(weights), secondMoment: tf.zerosLike(weights), average: tf.clone(weights) };
@@ -152,11 +170,8 @@ export class Replica {
     const slice = sliceOf(this.settings.globalBatch, exchange);
     this.#firstRow = slice.first;
     this.#carry = new RowCarry(slice.count, this.#canvasTokens);
-    for (const { zH, zL } of this.#latents) tf.dispose([zH, zL]);
-    this.#latents = [...this.#chunks()].map(({ count }) => {
-      const shape: [number, number] = [count * this.#positions, this.settings.model.hiddenSize];
-      return { zH: tf.zeros(shape), zL: tf.zeros(shape) }; // no NaN of before: rows that begin are blended in, see `resetLatents`
-    });
+    this.#batches.dispose();
+    this.#batches = this.#batchesOf(slice.count); // no NaN of before: rows that begin are blended in, see `resetLatents`
   }
 
   /** Numbers in the trunk. */
@@ -193,32 +208,21 @@ export class Replica {
     const ids = carry.puzzleIds.slice();
     const statistics = new Float32Array(carry.size * (ROW_STATISTICS + E));
     const update = { ...adamATan2Rates(rates.lrTrunk, this.step + 1, adam), emaDecay: rates.emaDecay };
-    // Where no other part of the batch is waited for, gradient and update are one step.
-    const whole = !rates.frozen && this.exchange.worldSize === 1 && this.#latents.length === 1;
     let gradient: tf.Tensor1D | undefined;
     let updated: TrunkState | undefined;
-    let index = 0;
-    for (const { first, count } of this.#chunks()) {
-      const before = this.#latents[index]!;
-      const tensors = this.#inputs(carry.inputs, this.rows.gather(ids.subarray(first, first + count)), fresh, first, count);
-      const inputs = { ...tensors, latents: before };
-      const targets = targetsOf(
-        carry.labels.subarray(first * this.#canvasTokens, (first + count) * this.#canvasTokens),
-        count,
-        this.#canvasTokens,
-      );
-      let result: { rows: tf.Tensor2D; zH: tf.Tensor2D; zL: tf.Tensor2D };
-      if (whole) {
-        const { state, ...pass } = this.#steps.training(this.#state, update, inputs, targets, this.#context);
-        [result, updated] = [pass, state];
-      } else {
-        const { trunkGradient, ...pass } = this.#steps.gradient(this.#state.weights, rates.frozen, inputs, targets, this.#context);
-        result = pass;
-        gradient = addInto(gradient, trunkGradient);
+    for (let index = 0; index < this.#batches.parts.length; ) {
+      const part = this.#batches.parts[index]!;
+      const pass = this.#unlessOutOfMemory(part.count, () => this.#pass(part, ids, fresh, rates.frozen, update));
+      if (!pass) {
+        this.#batches.limit(Math.ceil(part.count / 2)); // what the parts before gave stands
+        index = this.#batches.parts.findIndex(({ first }) => first === part.first);
+        continue;
       }
-      statistics.set((await result.rows.data()) as Float32Array, first * (ROW_STATISTICS + E));
-      this.#latents[index++] = { zH: result.zH, zL: result.zL };
-      tf.dispose([result.rows, before.zH, before.zL, ...Object.values(tensors), ...Object.values(targets as Targets)]);
+      updated = pass.updated;
+      gradient = addInto(gradient, pass.gradient);
+      statistics.set((await pass.rows.data()) as Float32Array, part.first * (ROW_STATISTICS + E));
+      tf.dispose(pass.rows);
+      this.#batches.advance(index++, pass);
     }
     const column = (row: number, c: number): number => statistics[row * (ROW_STATISTICS + E) + c]!;
     carry.advance(
@@ -270,34 +274,23 @@ export class Replica {
   /**
    * Predictions of the averaged trunk after `actSteps` ACT steps.
    *
-   * @param examples at most `microBatch` of them; labels are ignored
+   * @param examples any number of them, `microBatch` at a time; labels are ignored
    * @returns        int32[n * S] tokens and float32[n] halting logits
    */
   async predict(examples: readonly Example[], actSteps: number): Promise<{ tokens: Int32Array; qHaltLogits: Float32Array }> {
-    const { model } = this.settings;
-    const [n, S] = [examples.length, this.#canvasTokens];
-    const tokens = new Int32Array(n * S);
-    examples.forEach((example, r) => {
-      tokens.set(example.inputs, r * S);
-    });
-    const rows = this.rows.gather(examples.map((example) => example.puzzleId));
-    const start = this.#inputs(tokens, rows, new Float32Array(n).fill(1), 0, n);
-    const carryOn = tf.zeros([n, 1]) as tf.Tensor2D;
-    const shape: [number, number] = [n * this.#positions, model.hiddenSize];
-    const { average } = this.#state;
-    let latents: Latents = { zH: tf.zeros(shape), zL: tf.zeros(shape) };
-    for (let i = 0; i < actSteps; i++) {
-      const inputs = { ...start, fresh: i === 0 ? start.fresh : carryOn, latents };
-      const next = this.#steps.evaluation(average, inputs, this.#context);
-      tf.dispose([latents.zH, latents.zL]);
-      latents = next;
+    const result = { tokens: new Int32Array(examples.length * this.#canvasTokens), qHaltLogits: new Float32Array(examples.length) };
+    for (let first = 0; first < examples.length; ) {
+      const part = examples.slice(first, first + this.#predictedTogether);
+      const answer = this.#unlessOutOfMemory(part.length, () => this.#predictTogether(part, actSteps));
+      if (!answer) {
+        this.#predictedTogether = Math.ceil(part.length / 2);
+        continue;
+      }
+      result.tokens.set((await answer.tokens.data()) as Int32Array, first * this.#canvasTokens);
+      result.qHaltLogits.set((await answer.qHaltLogits.data()) as Float32Array, first);
+      tf.dispose([answer.tokens, answer.qHaltLogits]);
+      first += part.length;
     }
-    const answer = this.#steps.answer(average, latents.zH, carryOn, this.#context);
-    const result = {
-      tokens: (await answer.tokens.data()) as Int32Array,
-      qHaltLogits: (await answer.qHaltLogits.data()) as Float32Array,
-    };
-    tf.dispose([answer.tokens, answer.qHaltLogits, latents.zH, latents.zL, carryOn, ...Object.values(start)]);
     return result;
   }
 
@@ -344,16 +337,6 @@ export class Replica {
   /** Rows of the batch on their way through the recursion: copies on the host. */
   async carriedRows(): Promise<CarriedRows> {
     const { steps, halted, inputs, labels, puzzleIds } = this.#carry;
-    const joined = async (of: (latents: Latents) => tf.Tensor): Promise<Float32Array> => {
-      const parts = await Promise.all(this.#latents.map((latents) => of(latents).data() as Promise<Float32Array>));
-      const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-      let at = 0;
-      for (const part of parts) {
-        out.set(part, at);
-        at += part.length;
-      }
-      return out;
-    };
     const host = {
       steps: steps.slice(),
       halted: halted.slice(),
@@ -361,20 +344,13 @@ export class Replica {
       labels: labels.slice(),
       puzzleIds: puzzleIds.slice(),
     };
-    return { ...host, zH: await joined(({ zH }) => zH), zL: await joined(({ zL }) => zL) };
+    return { ...host, ...(await this.#batches.read()) };
   }
 
   /** Puts rows in place that `carriedRows` of a replica of the same shape gave. */
   restoreCarriedRows(rows: CarriedRows): void {
     for (const name of ["steps", "halted", "inputs", "labels", "puzzleIds"] as const) this.#carry[name].set(rows[name]);
-    const rowSize = this.#positions * this.settings.model.hiddenSize;
-    let index = 0;
-    for (const { first, count } of this.#chunks()) {
-      const part = (data: Float32Array): tf.Tensor2D =>
-        tf.tensor2d(data.slice(first * rowSize, (first + count) * rowSize), [count * this.#positions, this.settings.model.hiddenSize]);
-      tf.dispose(Object.values(this.#latents[index]!));
-      this.#latents[index++] = { zH: part(rows.zH), zL: part(rows.zL) };
-    }
+    this.#batches.write(rows);
   }
 
   /** Frees every tensor. */
@@ -382,13 +358,72 @@ export class Replica {
     const { buffers, rotary } = this.#context;
     this.#steps.dispose();
     tf.dispose([...Object.values(this.#state), ...Object.values(buffers), ...Object.values(rotary)] as tf.Tensor[]);
-    for (const { zH, zL } of this.#latents) tf.dispose([zH, zL]);
+    this.#batches.dispose();
   }
 
-  *#chunks(): Generator<{ first: number; count: number }> {
-    const { microBatch } = this.settings;
-    for (let first = 0; first < this.#carry.size; first += microBatch)
-      yield { first, count: Math.min(microBatch, this.#carry.size - first) };
+  #batchesOf(rows: number): MicroBatches {
+    const { microBatch, model } = this.settings;
+    return new MicroBatches(rows, microBatch, { positions: this.#positions, hiddenSize: model.hiddenSize });
+  }
+
+  /** Forward and backward of a part; with the update too where no other part of the batch is waited for. The caller owns the tensors. */
+  #pass(part: MicroBatch, ids: Int32Array, allFresh: Float32Array, frozen: boolean, update: UpdateRates): Pass {
+    const { first, count, latents } = part;
+    const { inputs: tokens, labels } = this.#carry;
+    const S = this.#canvasTokens;
+    const tensors = this.#inputs(tokens, this.rows.gather(ids.subarray(first, first + count)), allFresh, first, count);
+    const inputs = { ...tensors, latents };
+    const targets = targetsOf(labels.subarray(first * S, (first + count) * S), count, S);
+    try {
+      if (!frozen && this.exchange.worldSize === 1 && this.#batches.parts.length === 1) {
+        const { state, ...pass } = this.#steps.training(this.#state, update, inputs, targets, this.#context);
+        return { ...pass, updated: state, gradient: undefined };
+      }
+      const { trunkGradient, ...pass } = this.#steps.gradient(this.#state.weights, frozen, inputs, targets, this.#context);
+      return { ...pass, updated: undefined, gradient: trunkGradient };
+    } finally {
+      tf.dispose([...Object.values(tensors), ...Object.values(targets as Targets)]);
+    }
+  }
+
+  #predictTogether(examples: readonly Example[], actSteps: number): { tokens: tf.Tensor; qHaltLogits: tf.Tensor } {
+    const [n, S] = [examples.length, this.#canvasTokens];
+    const tokens = new Int32Array(n * S);
+    examples.forEach((example, r) => {
+      tokens.set(example.inputs, r * S);
+    });
+    const rows = this.rows.gather(examples.map((example) => example.puzzleId));
+    const start = this.#inputs(tokens, rows, new Float32Array(n).fill(1), 0, n);
+    const carryOn = tf.zeros([n, 1]) as tf.Tensor2D;
+    const shape: [number, number] = [n * this.#positions, this.settings.model.hiddenSize];
+    const { average } = this.#state;
+    let latents: Latents = { zH: tf.zeros(shape), zL: tf.zeros(shape) };
+    try {
+      for (let i = 0; i < actSteps; i++) {
+        const inputs = { ...start, fresh: i === 0 ? start.fresh : carryOn, latents };
+        const next = this.#steps.evaluation(average, inputs, this.#context);
+        tf.dispose([latents.zH, latents.zL]);
+        latents = next;
+      }
+      return this.#steps.answer(average, latents.zH, carryOn, this.#context);
+    } finally {
+      tf.dispose([latents.zH, latents.zL, carryOn, ...Object.values(start)]);
+    }
+  }
+
+  /** What `run` gives; undefined where memory ran out for so many rows, and half of them may yet fit. */
+  #unlessOutOfMemory<R>(rows: number, run: () => R): R | undefined {
+    try {
+      return run();
+    } catch (error) {
+      if (!isOutOfMemory(error)) throw error;
+      if (rows === 1) {
+        const help = this.settings.recompute ? "a smaller canvas takes less" : "--recompute on and a smaller canvas take less";
+        throw new Error(`out of memory with one row at a time; ${help}: ${messageOf(error)}`, { cause: error });
+      }
+      this.settings.warn?.(`out of memory with ${rows} rows at a time; going on with ${Math.ceil(rows / 2)}`);
+      return undefined;
+    }
   }
 
   #inputs(tokens: Int32Array, rows: Float32Array, fresh: Float32Array, first: number, count: number) {

@@ -131,15 +131,9 @@ export class ReplicaSteps {
     targets: Targets,
     context: ActContext,
   ): { rows: tf.Tensor2D; zH: tf.Tensor2D; zL: tf.Tensor2D; state: TrunkState } {
-    const scalars = scalarsOf(rates);
-    const [rows, zH, zL, ...next] = this.#ready.training.run([
-      ...listState(state),
-      ...scalars,
-      ...listInputs(inputs),
-      ...listTargets(targets),
-      ...listContext(context),
-    ]);
-    tf.dispose(scalars);
+    const rest = [...listInputs(inputs), ...listTargets(targets), ...listContext(context)];
+    const run = (scalars: tf.Scalar[]): tf.Tensor[] => this.#ready.training.run([...listState(state), ...scalars, ...rest]);
+    const [rows, zH, zL, ...next] = withScalars(rates, run);
     return { rows: rows as tf.Tensor2D, zH: zH as tf.Tensor2D, zL: zL as tf.Tensor2D, state: nameState(next) };
   }
 
@@ -163,10 +157,7 @@ export class ReplicaSteps {
 
   /** AdamATan2 and the average. */
   update(state: TrunkState, sum: tf.Tensor1D, rates: UpdateRates): TrunkState {
-    const scalars = scalarsOf(rates);
-    const next = this.#ready.update.run([...listState(state), sum, ...scalars]);
-    tf.dispose(scalars);
-    return nameState(next);
+    return nameState(withScalars(rates, (scalars) => this.#ready.update.run([...listState(state), sum, ...scalars])));
   }
 
   /** One ACT step without gradients. */
@@ -200,8 +191,14 @@ function nameState([weights, firstMoment, secondMoment, average]: tf.Tensor[]): 
   };
 }
 
-function scalarsOf({ decay, stepSize, firstScale = 1, secondScale, emaDecay }: UpdateRates): tf.Scalar[] {
-  return [decay, stepSize, firstScale, secondScale, emaDecay].map((rate) => tf.scalar(rate));
+/** The rates as tensors, for as long as the run takes. */
+function withScalars<R>({ decay, stepSize, firstScale = 1, secondScale, emaDecay }: UpdateRates, run: (scalars: tf.Scalar[]) => R): R {
+  const scalars = [decay, stepSize, firstScale, secondScale, emaDecay].map((rate) => tf.scalar(rate));
+  try {
+    return run(scalars);
+  } finally {
+    tf.dispose(scalars);
+  }
 }
 
 function listInputs({ latents, tokens, puzzleRows, fresh }: ActInputs): tf.Tensor[] {

@@ -10,7 +10,8 @@ import { ADAM_ATAN2_DEFAULTS, adamATan2, adamATan2Rates } from "../../src/optim/
 import { emaUpdate } from "../../src/optim/ema.ts";
 import { type CompiledStep, type CompileOptions, compile } from "../../src/trace/compile.ts";
 import { printGraph } from "../../src/trace/graph.ts";
-import { isOutOfMemory, jit } from "../../src/trace/jit.ts";
+import { jit } from "../../src/trace/jit.ts";
+import { isOutOfMemory } from "../../src/trace/ready-step.ts";
 import { supportedOps, UnsupportedOp } from "../../src/trace/shapes.ts";
 import { trace } from "../../src/trace/tracer.ts";
 import { evaluationStep, gradientStep, ROW_STATISTICS, readOut } from "../../src/train/act-step.ts";

@@ -3,9 +3,10 @@ import { before, test } from "node:test";
 import * as tf from "@tensorflow/tfjs-core";
 import { startEngine } from "../../../src/backend/select.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../../../src/optim/adam-atan2.ts";
+import type { MakeReady } from "../../../src/trace/ready-step.ts";
 import { sliceOf } from "../../../src/train/replica.ts";
 import { difference, relativeL2 } from "../../golden/npz.ts";
-import { exampleAt, RATES, stream, TOKENS, tinyReplica } from "./tiny-replica.ts";
+import { exampleAt, RATES, stream, TINY, TOKENS, tinyReplica } from "./tiny-replica.ts";
 
 before(() => startEngine("wasm"));
 
@@ -32,6 +33,96 @@ test("a batch in parts gives the step of the whole batch, within rounding", asyn
   assert.ok(off > 0 && off <= 1e-5, `gradients differ by ${off}`);
   for (const id of one.rows.touched()) assert.ok(difference(two.rows.row(id), one.rows.row(id)).max <= 1e-6);
   for (const replica of [...states, one, two]) replica.dispose();
+});
+
+/** Runs op by op, but gives up as TensorFlow does where more than `limit` rows come together; notes the rows of each run. */
+function withMemoryFor(limit: (runs: number) => number, seen: number[]): MakeReady {
+  return (_name, step) => ({
+    run: (inputs) => {
+      const rows = inputs.find(({ dtype, rank }) => dtype === "int32" && rank === 2)?.shape[0] ?? 0; // tokens [B, S]
+      if (rows > limit(seen.length)) throw new Error(`Session fail to run with error: RESOURCE_EXHAUSTED: Out of memory with ${rows}`);
+      if (rows > 0) seen.push(rows);
+      return step(inputs);
+    },
+    dispose: () => {},
+  });
+}
+
+test("where memory runs out the batch goes in halves, from then on, with the result of halves from the start", async () => {
+  const [seen, warnings] = [[] as number[], [] as string[]];
+  const makeReady = withMemoryFor(() => 2, seen);
+  const large = tinyReplica({ globalBatch: 8, microBatch: 8, makeReady, warn: (sentence) => warnings.push(sentence) });
+  const small = tinyReplica({ globalBatch: 8, microBatch: 2 });
+  const [a, b] = [stream(8), stream(8)];
+  for (let step = 0; step < 3; step++)
+    assert.deepEqual(
+      await large.trainStep(a, { ...RATES, frozen: step === 1 }),
+      await small.trainStep(b, { ...RATES, frozen: step === 1 }),
+    );
+  assert.deepEqual(await large.trunk(), await small.trunk());
+  assert.deepEqual(await large.carriedRows(), await small.carriedRows());
+  const examples = Array.from({ length: 7 }, (_, i) => exampleAt(i));
+  assert.deepEqual(await large.predict(examples, 2), await small.predict(examples, 2));
+  assert.deepEqual(seen, [...Array(12).fill(2), ...[2, 2, 2, 2, 2, 2, 1, 1]]); // a prediction's part goes through its two ACT steps at once
+  assert.deepEqual(warnings, [
+    "out of memory with 8 rows at a time; going on with 4",
+    "out of memory with 4 rows at a time; going on with 2",
+    "out of memory with 7 rows at a time; going on with 4",
+    "out of memory with 4 rows at a time; going on with 2",
+  ]);
+  for (const replica of [large, small]) replica.dispose();
+});
+
+test("memory that runs out in the middle of a step costs nothing that was computed; the gradient is the same within rounding", async () => {
+  const [seen, whole] = [[] as number[], tinyReplica({ globalBatch: 8, microBatch: 8 })];
+  const parts = tinyReplica({ globalBatch: 8, microBatch: 4, makeReady: withMemoryFor((runs) => (runs === 0 ? 4 : 3), seen) });
+  for (const replica of [whole, parts]) await replica.trainStep(stream(8), RATES);
+  assert.deepEqual(seen, [4, 2, 2]);
+  const off = relativeL2((await parts.trunk()).firstMoment, (await whole.trunk()).firstMoment);
+  assert.ok(off > 0 && off <= 1e-5, `gradients differ by ${off}`);
+  const next = stream(8);
+  await parts.trainStep(next, RATES);
+  assert.deepEqual(seen.slice(3), [2, 2, 2, 2]);
+  for (const replica of [whole, parts]) replica.dispose();
+});
+
+test("one row that does not fit is an error that says what would help", async () => {
+  const replica = tinyReplica({ makeReady: withMemoryFor(() => 0, []) });
+  await assert.rejects(
+    replica.trainStep(stream(6), RATES),
+    /out of memory with one row at a time; --recompute on and a smaller canvas.*RESOURCE_EXHAUSTED/,
+  );
+  replica.dispose();
+});
+
+test("memory that runs out deep inside a step, run op by op, leaves no tensor of it behind", async () => {
+  const product = tf.getKernel("BatchMatMul", "wasm");
+  for (const recompute of [false, true]) {
+    const seen: string[] = [];
+    const replica = tinyReplica({ recompute, warn: (sentence) => seen.push(sentence) });
+    const next = stream(6);
+    await replica.trainStep(next, RATES);
+    const before = tf.memory().numTensors;
+    tf.unregisterKernel("BatchMatMul", "wasm");
+    tf.registerKernel({
+      ...product,
+      kernelFunc: (call) => {
+        const { a } = call.inputs as unknown as { a: tf.TensorInfo };
+        // a weight's gradient: deep in the backward pass
+        if (call.attrs?.transposeA && a.shape[0]! > 3 * (TINY.prefixLength + TOKENS)) throw new Error("out of memory: a test's");
+        return product.kernelFunc(call);
+      },
+    });
+    try {
+      await replica.trainStep(next, RATES);
+    } finally {
+      tf.unregisterKernel("BatchMatMul", "wasm");
+      tf.registerKernel(product);
+    }
+    assert.deepEqual(seen, ["out of memory with 6 rows at a time; going on with 3"]);
+    assert.equal(tf.memory().numTensors - before, 2, "two parts have two states more than one");
+    replica.dispose();
+  }
 });
 
 test("steps and predictions leave no tensor behind, and dispose frees all", async () => {
