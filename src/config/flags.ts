@@ -18,7 +18,7 @@ export function withSettingFlags<T>(y: Argv<T>, table: SettingsTable, group: str
   for (const [name, setting] of Object.entries(table)) {
     const unit = "unit" in setting && setting.unit ? ` (${setting.unit})` : "";
     const describe = `${setting.about}${unit} [default: ${String(setting.default)}]`;
-    if (setting.kind === "choice") y.option(flagName(name), { choices: setting.choices, describe, group });
+    if (setting.kind === "choice") y.option(flagName(name), { type: "string", choices: setting.choices, describe, group });
     else y.option(flagName(name), { type: TYPES[setting.kind], describe, group });
   }
   return y;
