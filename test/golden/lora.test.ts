@@ -1,14 +1,16 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import * as tf from "@tensorflow/tfjs-core";
+import type { Targets } from "../../src/loss/act-loss.ts";
 import { loraAssemble, loraLayout, mergeLora } from "../../src/model/lora.ts";
-import { flattenParameters, sliceParameters } from "../../src/model/parameters.ts";
-import { type AdamATan2Settings, type AdamATan2State, adamATan2, adamATan2Rates } from "../../src/optim/adam-atan2.ts";
+import { flattenParameters, type ParameterSpec, sliceParameters } from "../../src/model/parameters.ts";
+import { type AdamATan2Settings, type AdamATan2State, adamATan2Rates } from "../../src/optim/adam-atan2.ts";
 import { signSgd } from "../../src/optim/sign-sgd.ts";
-import { gradientStep, ROW_STATISTICS, readOut } from "../../src/train/act-step.ts";
+import { type ActContext, type ActInputs, gradientStep, ROW_STATISTICS } from "../../src/train/act-step.ts";
 import { targetsOf } from "../../src/train/targets.ts";
 import { difference, Npz, readFixtureJson, relativeL2 } from "./npz.ts";
 import { B, D, loadSmallModel, puzzleRows, S, type SmallModel, T } from "./small-model.ts";
+import { adamATan2, readOut, underTest } from "./steps-under-test.ts";
 
 const LORA = { rank: 1, alpha: 16 };
 const ADAM: AdamATan2Settings = { beta1: 0.9, beta2: 0.95, weightDecay: 0.1, rule: "fork" };
@@ -20,6 +22,19 @@ before(async () => {
 });
 
 const floats = (tensor: tf.Tensor): Float32Array => tensor.dataSync() as Float32Array;
+
+/** Gradients of the adapters, the trunk's own weights fixed. */
+const loraGradientStep = underTest(
+  "gradient step of the adapters",
+  (
+    context: ActContext,
+    trunk: readonly tf.Tensor[],
+    adapters: readonly tf.Tensor[],
+    inputs: ActInputs,
+    targets: Targets,
+    layout: readonly ParameterSpec[],
+  ) => gradientStep(context, adapters, inputs, targets, 1 / B, false, loraAssemble(trunk, layout, LORA)),
+);
 
 test("a training step of the fork's LoRA: logits, losses, gradients, adapters and puzzle rows agree", () => {
   const golden = new Npz("lora-small");
@@ -46,8 +61,9 @@ test("a training step of the fork's LoRA: logits, losses, gradients, adapters an
   const batch = new Npz("train-small");
   const ids = batch.ints("step1_batch_puzzle_identifiers");
   const labels = batch.ints("step1_batch_labels");
-  const result = gradientStep(
+  const result = loraGradientStep(
     model.context,
+    model.leaves,
     trainable,
     {
       tokens: tf.tensor2d(batch.ints("step1_batch_inputs"), [B, S], "int32"),
@@ -56,9 +72,7 @@ test("a training step of the fork's LoRA: logits, losses, gradients, adapters an
       latents: { zH: tf.zeros([B * T, D]), zL: tf.zeros([B * T, D]) },
     },
     targetsOf(labels, B, S),
-    1 / B,
-    false,
-    assemble,
+    model.layout,
   );
 
   const rows = floats(result.rows);

@@ -1,16 +1,12 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import * as tf from "@tensorflow/tfjs-core";
-import { rowLosses } from "../../src/loss/act-loss.ts";
-import { attention } from "../../src/model/attention.ts";
-import { block } from "../../src/model/block.ts";
 import { nameParameters } from "../../src/model/parameters.ts";
-import { swiglu } from "../../src/model/swiglu.ts";
-import { attentionShape, inputEmbeddings } from "../../src/model/trm.ts";
-import { evaluationStep, readOut } from "../../src/train/act-step.ts";
+import { attentionShape } from "../../src/model/trm.ts";
 import { targetsOf } from "../../src/train/targets.ts";
 import { difference, Npz, readFixtureJson } from "./npz.ts";
 import { B, D, loadSmallModel, puzzleRows, S, SMALL_CONFIG, type SmallModel, T, V } from "./small-model.ts";
+import { attention, block, evaluationStep, inputEmbeddings, readOut, rowLosses, swiglu } from "./steps-under-test.ts";
 
 let model: SmallModel;
 let golden: Npz;

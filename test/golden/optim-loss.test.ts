@@ -2,15 +2,14 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import * as tf from "@tensorflow/tfjs-core";
 import { startEngine } from "../../src/backend/select.ts";
-import { rowLosses } from "../../src/loss/act-loss.ts";
-import { logStablemax, stablemaxCrossEntropy } from "../../src/loss/stablemax.ts";
-import { type AdamATan2State, adamATan2, adamATan2Rates } from "../../src/optim/adam-atan2.ts";
-import { emaUpdate } from "../../src/optim/ema.ts";
+import * as actLoss from "../../src/loss/act-loss.ts";
+import { type AdamATan2State, adamATan2Rates } from "../../src/optim/adam-atan2.ts";
 import { learningRate } from "../../src/optim/schedule.ts";
 import { signSgd } from "../../src/optim/sign-sgd.ts";
 import { targetsOf } from "../../src/train/targets.ts";
 import { difference, Npz, readFixtureJson } from "./npz.ts";
 import { ENGINE_UNDER_TEST } from "./small-model.ts";
+import { adamATan2, emaUpdate, logStablemax, rowLosses, stablemaxCrossEntropy, underTest } from "./steps-under-test.ts";
 
 before(() => startEngine(ENGINE_UNDER_TEST));
 
@@ -85,11 +84,14 @@ test("the loss head gives the official losses, metrics and gradients", () => {
   assert.ok(difference(floats(stablemaxCrossEntropy(flat, oneHot)), golden.floats("token_loss")).max <= 1e-5);
   const losses = rowLosses(logits, q, targets);
   const sum = (tensor: tf.Tensor): number => floats(tf.sum(tensor))[0]!;
-  const total = (x: tf.Tensor, y: tf.Tensor): tf.Scalar => {
-    const l = rowLosses(x as tf.Tensor3D, y as tf.Tensor1D, targets);
-    return tf.sum(tf.add(l.lmLoss, tf.mul(l.qHaltLoss, 0.5)));
-  };
-  const [gLogits, gQ] = tf.grads(total)([logits, q]);
+  const gradients = underTest("gradients of the losses", (x: tf.Tensor3D, y: tf.Tensor1D, given: actLoss.Targets) => {
+    const total = (l: tf.Tensor, m: tf.Tensor): tf.Scalar => {
+      const { lmLoss, qHaltLoss } = actLoss.rowLosses(l as tf.Tensor3D, m as tf.Tensor1D, given);
+      return tf.sum(tf.add(lmLoss, tf.mul(qHaltLoss, 0.5)));
+    };
+    return tf.grads(total)([x, y]);
+  });
+  const [gLogits, gQ] = gradients(logits, q, targets);
   assert.ok(difference(floats(gLogits!), golden.floats("grad_logits")).max <= 1e-6);
   assert.ok(difference(floats(gQ!), golden.floats("grad_q_halt_logits")).max <= 1e-6);
   const loss = sum(losses.lmLoss) + 0.5 * sum(losses.qHaltLoss);

@@ -3,13 +3,13 @@ import { before, test } from "node:test";
 import * as tf from "@tensorflow/tfjs-core";
 import { RowCarry } from "../../src/model/carry.ts";
 import { sliceParameters } from "../../src/model/parameters.ts";
-import { ADAM_ATAN2_DEFAULTS, type AdamATan2State, adamATan2, adamATan2Rates } from "../../src/optim/adam-atan2.ts";
-import { emaUpdate } from "../../src/optim/ema.ts";
+import { ADAM_ATAN2_DEFAULTS, type AdamATan2State, adamATan2Rates } from "../../src/optim/adam-atan2.ts";
 import { signSgd } from "../../src/optim/sign-sgd.ts";
-import { gradientStep, ROW_STATISTICS } from "../../src/train/act-step.ts";
+import { ROW_STATISTICS } from "../../src/train/act-step.ts";
 import { targetsOf } from "../../src/train/targets.ts";
 import { difference, Npz, readFixtureJson, relativeL2 } from "./npz.ts";
 import { B, D, loadSmallModel, PREFIX, puzzleRows, S, SMALL_CONFIG, type SmallModel, T } from "./small-model.ts";
+import { adamATan2, emaUpdate, gradientStep } from "./steps-under-test.ts";
 
 const LR = 1e-4;
 const PUZZLE_LR = 1e-2;
