@@ -50,6 +50,7 @@ export function setUp(request: RunRequest): Setup {
     adam: { ...ADAM_ATAN2_DEFAULTS, weightDecay: recipe.weightDecay },
     puzzleWeightDecay: recipe.puzzleWeightDecay,
     explorationProbability: recipe.haltExploration,
+    stopAtHalt: recipe.stopAtHalt,
     course: {
       lrTrunk: recipe.lrTrunk,
       lrPuzzle: recipe.lrPuzzle,

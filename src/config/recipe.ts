@@ -50,6 +50,10 @@ export const RECIPE = {
     about: "ACT steps of a prediction; 0 = as the checkpoint says",
     source: "TTA, haltMaxStepsEval",
   }),
+  stopAtHalt: bool(false, {
+    about: "a predicted row ends when its halting head says so: fewer ACT steps, perhaps other answers",
+    source: "ours; TRM evaluates all steps",
+  }),
   haltExploration: num(0.1, { max: 1, about: "chance that a row must run on though it would halt", source: TRM }),
 } satisfies Record<string, Setting>;
 

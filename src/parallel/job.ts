@@ -56,6 +56,8 @@ export interface Job {
   readonly adam: AdamATan2Settings;
   readonly puzzleWeightDecay: number;
   readonly explorationProbability: number;
+  /** a predicted row ends when its halting head says so */
+  readonly stopAtHalt?: boolean | undefined;
   readonly course: Course;
   /** steps of the whole course; where they are not given, a training state says them until the first step was timed */
   readonly plannedSteps?: number | undefined;

@@ -280,7 +280,7 @@ export class Work {
         const { input } = variantPair(group, variant, { input: (trained ? group.train : group.task.test)[testIndex]!.input });
         return pairToExample({ input }, side, { row: 0, col: 0 }, puzzleId ?? group.firstPuzzleId + variant);
       });
-      const { tokens, qHaltLogits } = await this.#replica.predict(examples, actSteps);
+      const { tokens, qHaltLogits } = await this.#replica.predict(examples, { actSteps, stopAtHalt: this.#job.stopAtHalt ?? false });
       part.forEach((item, n) => {
         const grid = undoAugmentation(cropToGrid(tokens, side, n * side * side), groups[n]!.variants.at(item.variant));
         out.push({ ...item, rows: grid.rows, cols: grid.cols, cells: grid.cells, qHaltLogit: qHaltLogits[n]! });

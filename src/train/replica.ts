@@ -8,7 +8,6 @@ import { headSize, type ModelConfig } from "../model/config.ts";
 import type { InitialTrunk } from "../model/init.ts";
 import { type ParameterSpec, parameterCount, parameterLayout } from "../model/parameters.ts";
 import type { PuzzleEmbedding } from "../model/puzzle-embedding.ts";
-import type { Latents } from "../model/recursion.ts";
 import { rotaryTables } from "../model/rotary.ts";
 import { type AdamATan2Settings, adamATan2Rates } from "../optim/adam-atan2.ts";
 import { signSgd } from "../optim/sign-sgd.ts";
@@ -16,6 +15,7 @@ import type { Random } from "../random.ts";
 import { isOutOfMemory, type MakeReady, opByOp } from "../trace/ready-step.ts";
 import { type ActContext, ROW_STATISTICS } from "./act-step.ts";
 import { type MicroBatch, MicroBatches } from "./micro-batches.ts";
+import { type Answers, type PredictionDepth, predictRows, rowsTogether } from "./predict-rows.ts";
 import { ReplicaSteps, type TrunkState, type UpdateRates } from "./steps.ts";
 import { targetsOf } from "./targets.ts";
 
@@ -274,24 +274,27 @@ export class Replica {
   /**
    * Predictions of the averaged trunk after `actSteps` ACT steps.
    *
-   * @param examples any number of them, `microBatch` at a time; labels are ignored
-   * @returns        int32[n * S] tokens and float32[n] halting logits
+   * @param examples any number of them, at most `microBatch` at a time; labels are ignored
+   * @param depth    ACT steps, or how far each row is taken
    */
-  async predict(examples: readonly Example[], actSteps: number): Promise<{ tokens: Int32Array; qHaltLogits: Float32Array }> {
-    const result = { tokens: new Int32Array(examples.length * this.#canvasTokens), qHaltLogits: new Float32Array(examples.length) };
+  async predict(examples: readonly Example[], depth: number | PredictionDepth): Promise<Answers> {
+    const taken = typeof depth === "number" ? { actSteps: depth, stopAtHalt: false } : depth;
+    const tokens = new Int32Array(examples.length * this.#canvasTokens);
+    const qHaltLogits = new Float32Array(examples.length);
+    let rowSteps = 0;
     for (let first = 0; first < examples.length; ) {
-      const part = examples.slice(first, first + this.#predictedTogether);
-      const answer = this.#unlessOutOfMemory(part.length, () => this.#predictTogether(part, actSteps));
-      if (!answer) {
+      const part = examples.slice(first, first + rowsTogether(examples.length - first, this.#predictedTogether));
+      const answers = this.#unlessOutOfMemory(part.length, () => this.#predictTogether(part, taken));
+      if (!answers) {
         this.#predictedTogether = Math.ceil(part.length / 2);
         continue;
       }
-      result.tokens.set((await answer.tokens.data()) as Int32Array, first * this.#canvasTokens);
-      result.qHaltLogits.set((await answer.qHaltLogits.data()) as Float32Array, first);
-      tf.dispose([answer.tokens, answer.qHaltLogits]);
+      tokens.set(answers.tokens, first * this.#canvasTokens);
+      qHaltLogits.set(answers.qHaltLogits, first);
+      rowSteps += answers.rowSteps;
       first += part.length;
     }
-    return result;
+    return { tokens, qHaltLogits, rowSteps };
   }
 
   /** Copies of the trunk on the host: the averaged weights, the raw ones, and both moments. */
@@ -386,29 +389,17 @@ export class Replica {
     }
   }
 
-  #predictTogether(examples: readonly Example[], actSteps: number): { tokens: tf.Tensor; qHaltLogits: tf.Tensor } {
-    const [n, S] = [examples.length, this.#canvasTokens];
-    const tokens = new Int32Array(n * S);
+  #predictTogether(examples: readonly Example[], depth: PredictionDepth): Answers {
+    const tokens = new Int32Array(examples.length * this.#canvasTokens);
     examples.forEach((example, r) => {
-      tokens.set(example.inputs, r * S);
+      tokens.set(example.inputs, r * this.#canvasTokens);
     });
     const rows = this.rows.gather(examples.map((example) => example.puzzleId));
-    const start = this.#inputs(tokens, rows, new Float32Array(n).fill(1), 0, n);
-    const carryOn = tf.zeros([n, 1]) as tf.Tensor2D;
-    const shape: [number, number] = [n * this.#positions, this.settings.model.hiddenSize];
-    const { average } = this.#state;
-    let latents: Latents = { zH: tf.zeros(shape), zL: tf.zeros(shape) };
-    try {
-      for (let i = 0; i < actSteps; i++) {
-        const inputs = { ...start, fresh: i === 0 ? start.fresh : carryOn, latents };
-        const next = this.#steps.evaluation(average, inputs, this.#context);
-        tf.dispose([latents.zH, latents.zL]);
-        latents = next;
-      }
-      return this.#steps.answer(average, latents.zH, carryOn, this.#context);
-    } finally {
-      tf.dispose([latents.zH, latents.zL, carryOn, ...Object.values(start)]);
-    }
+    const inputs = {
+      tokens: tf.tensor2d(tokens, [examples.length, this.#canvasTokens], "int32"),
+      puzzleRows: tf.tensor2d(rows, [examples.length, this.rows.size]),
+    };
+    return predictRows(this.#steps, this.#state.average, this.#context, inputs, this.#positions, depth);
   }
 
   /** What `run` gives; undefined where memory ran out for so many rows, and half of them may yet fit. */

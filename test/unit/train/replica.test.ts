@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { startEngine } from "../../../src/backend/select.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../../../src/optim/adam-atan2.ts";
 import type { MakeReady } from "../../../src/trace/ready-step.ts";
+import { type Answers, rowsTogether } from "../../../src/train/predict-rows.ts";
 import { sliceOf } from "../../../src/train/replica.ts";
 import { difference, relativeL2 } from "../../golden/npz.ts";
 import { exampleAt, RATES, stream, TINY, TOKENS, tinyReplica } from "./tiny-replica.ts";
@@ -67,7 +68,6 @@ test("where memory runs out the batch goes in halves, from then on, with the res
   assert.deepEqual(warnings, [
     "out of memory with 8 rows at a time; going on with 4",
     "out of memory with 4 rows at a time; going on with 2",
-    "out of memory with 7 rows at a time; going on with 4",
     "out of memory with 4 rows at a time; going on with 2",
   ]);
   for (const replica of [large, small]) replica.dispose();
@@ -180,6 +180,51 @@ test("predictions come from the averaged trunk, not from the raw one", async () 
   assert.equal(kept.after, kept.before);
   const followed = await halting(0);
   assert.notEqual(followed.after, followed.before);
+});
+
+test("rows that halt answer as they would after that many steps, and are left out of the later ones", async () => {
+  const replica = tinyReplica({ microBatch: 8 });
+  for (let step = 0; step < 40; step++) await replica.trainStep(stream(6), RATES);
+  const examples = Array.from({ length: 8 }, (_, i) => exampleAt(i));
+  const actSteps = 5;
+  // The halting head is shifted so that half of its logits say halt.
+  const all: number[] = [];
+  for (let steps = 1; steps <= actSteps; steps++) all.push(...(await replica.predict(examples, steps)).qHaltLogits);
+  const trunk = await replica.trunk();
+  trunk.ema[replica.layout.find(({ name }) => name === "q_head.bias")!.offset]! -= all.sort((a, b) => a - b)[all.length >> 1]!;
+  replica.restore({ ...trunk, ...(await replica.buffers()), step: replica.step });
+  const byStep: Answers[] = [];
+  for (let steps = 1; steps <= actSteps; steps++) byStep.push(await replica.predict(examples, steps));
+  const halting = await replica.predict(examples, { actSteps, stopAtHalt: true });
+  const ends = examples.map((_, row) => {
+    const step = byStep.findIndex(({ qHaltLogits }) => qHaltLogits[row]! > 0);
+    return step < 0 ? actSteps - 1 : step;
+  });
+  assert.ok(new Set(ends).size > 1, `rows end at different steps: ${ends}`);
+  ends.forEach((end, row) => {
+    const expected = byStep[end]!;
+    assert.ok(Math.abs(halting.qHaltLogits[row]! - expected.qHaltLogits[row]!) < 1e-4, `row ${row}`);
+    const [from, to] = [row * TOKENS, (row + 1) * TOKENS];
+    assert.deepEqual(halting.tokens.subarray(from, to), expected.tokens.subarray(from, to), `row ${row}`);
+  });
+  assert.equal(byStep[actSteps - 1]!.rowSteps, actSteps * examples.length);
+  assert.ok(halting.rowSteps < actSteps * examples.length, `${halting.rowSteps} row-steps`);
+  replica.dispose();
+});
+
+test("predictions go in parts of few sizes", () => {
+  for (let count = 1; count <= 40; count++) {
+    const parts: number[] = [];
+    for (let left = count; left > 0; left -= parts.at(-1)!) parts.push(rowsTogether(left, 12));
+    assert.equal(
+      parts.reduce((a, b) => a + b),
+      count,
+    );
+    assert.ok(
+      parts.every((part) => part === 12 || [1, 2, 4, 8].includes(part)),
+      `${count}: ${parts}`,
+    );
+  }
 });
 
 test("the answer of a prediction does not depend on its neighbours in the batch", async () => {
