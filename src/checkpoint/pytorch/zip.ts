@@ -182,8 +182,10 @@ function openEntry(source: ByteSource, where: string, { name, offset, byteLength
   const finish = (): void => {
     const unwanted = new ArrayBuffer(Math.min(PIECE_BYTES, byteLength - at));
     while (at < byteLength) take(Math.min(PIECE_BYTES, byteLength - at), unwanted);
-    if (found !== crc)
-      throw new InputError(where, [`zip entry ${printable(name)} is damaged: CRC-32 ${hex(found)}, the directory says ${hex(crc)}`]);
+    if (found !== crc) {
+      const none = crc === 0 ? " (written without checksums? save it with torch.serialization.set_crc32_options(True))" : "";
+      throw new InputError(where, [`zip entry ${printable(name)} is damaged: CRC-32 ${hex(found)}, the directory says ${hex(crc)}${none}`]);
+    }
   };
   return { take, finish };
 }

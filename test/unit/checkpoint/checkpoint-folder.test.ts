@@ -97,6 +97,9 @@ test("files staged beside a checkpoint count with it, and go with it when one wi
   const newer = stageFile(folder, "puzzles.json", [Buffer.from('["b"]')]);
   saveCheckpoint(folder, { ...content(), beside: { "puzzles.json": newer } });
   assert.equal(readFileSync(join(folder, "puzzles.json"), "utf8"), '["b"]');
+  const same = stageFile(folder, "puzzles.json", [Buffer.from('["b"]')]);
+  saveCheckpoint(folder, { ...content(), beside: { "puzzles.json": same } });
+  assert.equal(readFileSync(join(folder, "puzzles.json"), "utf8"), '["b"]');
   saveCheckpoint(folder, content());
   assert.deepEqual(readdirSync(folder).sort(), ["README.md", "config.json", "model.safetensors", "notes.txt"]);
 });

@@ -100,6 +100,13 @@ test("a save cut off at any of its steps leaves the old state or the new one, al
   }
 });
 
+test("what a killed process left half-written is gone with the next save", () => {
+  writeFileSync(join(folder, ".embeddings.safetensors.new.4711.abc123.tmp"), "half");
+  writeFileSync(join(folder, ".other.tmp"), "not ours");
+  saveTrainingState(folder, stateOf(1));
+  assert.deepEqual(readdirSync(folder).sort(), [".other.tmp", ...FILES]);
+});
+
 test("a save first puts in place what an earlier one left waiting, so that it cannot overwrite it", () => {
   saveTrainingState(folder, stateOf(2));
   for (const name of FILES.slice(0, 3)) renameSync(join(folder, name), join(folder, `${name}.new`)); // the record was the last thing written
