@@ -4,7 +4,7 @@
  * files or the new ones, whole.
  */
 import { createHash } from "node:crypto";
-import { existsSync, renameSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { InputError } from "../errors.ts";
@@ -40,6 +40,15 @@ export function stageFile(folder: string, name: string, content: Iterable<Uint8A
   }
   writeFileAtomically(join(folder, name + WAITING), hashed());
   return { bytes, sha256: hash.digest("hex") };
+}
+
+/** What `writeFileAtomically` calls a staged file until it is whole. */
+const UNFINISHED = /^\..+\.new\.\d+\.[0-9a-z]+\.tmp$/;
+
+/** Removes what processes that were killed left half-written in a folder that nobody else is writing to now. */
+export function removeUnfinished(folder: string): void {
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) if (UNFINISHED.test(name)) rmSync(join(folder, name), { force: true });
 }
 
 /** Puts staged files in place, in order. Their record must be in place already, or be the first of them. */

@@ -17,6 +17,7 @@ import {
   placeFiles,
   placeLeftovers,
   recordsSchema,
+  removeUnfinished,
   stageFile,
   withRecordedFile,
 } from "./staged-files.ts";
@@ -77,6 +78,7 @@ const FIXED_FILES: ReadonlySet<string> = new Set([STATE_FILE, EMBEDDINGS_FILE, P
  * @throws InputError where a tensor holds NaN or an infinity: the old state stays
  */
 export function saveTrainingState(folder: string, { record, state, rows, puzzles }: TrainingState, together: SavedTogether = {}): void {
+  removeUnfinished(folder);
   const before = readRecord(folder)?.files;
   if (before) placeLeftovers(folder, withoutStaged(before, together.carry));
   const puzzlesText = puzzles === undefined ? undefined : JSON.stringify(puzzles);
