@@ -1,7 +1,8 @@
 /** The structured log of a run: one JSON object a line in a file, and readable lines on standard error. */
-import { mkdirSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import pino from "pino";
+import { AppendFile } from "./files/append.ts";
 
 export type LogLevel = "error" | "warn" | "info" | "debug";
 
@@ -13,38 +14,43 @@ export interface EventLog {
   close(): void;
 }
 
+/** A log that has grown larger is set aside, and the one that was set aside before is given up. */
+const MAX_BYTES = 2 ** 26;
+
 const ORDER: readonly LogLevel[] = ["error", "warn", "info", "debug"];
 
 /**
  * A log to standard error and, if given, a file that keeps every level.
  *
- * A file that can't be written (disk full) is given up with one line; the run goes on.
+ * What a full disk has no room for is left out of the file; the run goes on.
  *
  * @param seconds since the run began, put before each line
+ * @throws what the file system throws where the file can't be made
  */
 export function openEventLog(options: { readonly file?: string | undefined; readonly level: LogLevel; seconds(): number }): EventLog {
-  let destination: ReturnType<typeof pino.destination> | undefined;
+  const shown = ORDER.indexOf(options.level);
+  let file: AppendFile | undefined;
   if (options.file !== undefined) {
     mkdirSync(dirname(options.file), { recursive: true });
-    destination = pino.destination({ dest: options.file, sync: true, append: true });
-    destination.on("error", (error: Error) => {
-      if (destination) console.error(`warning: ${options.file} can't be written any more: ${error.message}; going on without it`);
-      destination = undefined;
-    });
+    closeSync(openSync(options.file, "a"));
+    file = new AppendFile(options.file, (text) => console.error(`warning: ${text}`), MAX_BYTES);
   }
   const logger =
-    destination && pino({ level: "debug", base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: "text" }, destination);
-  const shown = ORDER.indexOf(options.level);
+    file &&
+    pino(
+      { level: "debug", base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: "text" },
+      { write: (line: string) => file.append(Buffer.from(line)) },
+    );
   return {
     emit(level, name, text, fields = {}) {
       const seconds = options.seconds();
-      if (destination) logger?.[level]({ event: name, seconds: Math.round(seconds * 1000) / 1000, ...fields }, text);
+      logger?.[level]({ event: name, seconds: Math.round(seconds * 1000) / 1000, ...fields }, text);
       if (ORDER.indexOf(level) > shown) return;
       const mark = level === "warn" ? "warning: " : level === "error" ? "error: " : "";
       console.error(`[${seconds.toFixed(1).padStart(6)} s] ${mark}${text}`);
     },
     close() {
-      destination?.flushSync();
+      file?.close();
     },
   };
 }

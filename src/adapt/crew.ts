@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../budget/clock.ts";
+import { messageOf } from "../errors.ts";
 import type { EventLog } from "../events.ts";
 import { identityOf, type ProcessIdentity } from "../files/processes.ts";
 import { MetricsFile } from "../metrics/metrics-file.ts";
@@ -40,7 +41,8 @@ export class Crew {
   readonly #surroundings: CrewSurroundings;
   /** where snapshots lie that nobody asked to keep */
   readonly #temporary: string | undefined;
-  #metrics: MetricsFile | undefined;
+  /** `refused`: the disk does not take them */
+  #metrics: MetricsFile | "refused" | undefined;
   #meteredAt = Number.NEGATIVE_INFINITY;
 
   constructor(request: RunRequest, setup: Setup, surroundings: CrewSurroundings) {
@@ -65,7 +67,7 @@ export class Crew {
           log.emit("error", "lost", `${message}; ${again ? "it is started again" : "going on without it"}`, { rank, again });
         },
         event: (level, name, text, fields) => {
-          if (name === "restored") this.#metrics = undefined; // the curves go on from that step
+          if (name === "restored" && this.#metrics !== "refused") this.#metrics = undefined; // the curves go on from that step
           if (!surroundings.stopped()) log.emit(level, name, text, fields);
         },
         rateScale: (rank, scale) => {
@@ -111,9 +113,17 @@ export class Crew {
     const now = clock.now();
     if (state.metrics === undefined || now - this.#meteredAt < METRICS_SECONDS) return;
     this.#meteredAt = now;
-    const refused = (error: Error): void =>
-      log.emit("warn", "metrics", `${state.metrics}: the curves can't be written any more: ${error.message}`);
-    this.#metrics ??= new MetricsFile(state.metrics, step - 1, () => Date.now() / 1000, refused);
+    const refused = (error: unknown): void => {
+      this.#metrics = "refused";
+      log.emit("warn", "metrics", `${state.metrics}: the curves can't be written any more: ${messageOf(error)}; going on without them`);
+    };
+    if (this.#metrics === "refused") return;
+    try {
+      this.#metrics ??= new MetricsFile(state.metrics, step - 1, () => Date.now() / 1000, refused);
+    } catch (error) {
+      refused(error);
+      return;
+    }
     this.#metrics.add(step, {
       "train/lm loss": lmLoss,
       "train/halting loss": qHaltLoss,

@@ -25,6 +25,8 @@ export interface RunRequest {
   readonly steps: number | undefined;
   readonly workers: number;
   readonly threads: number | undefined;
+  /** GPUs that the workers are spread over; 0 where the engine uses none */
+  readonly gpus: number;
   /** how steps run on the engine */
   readonly compilation: Compilation;
   readonly engine: ChosenEngine;

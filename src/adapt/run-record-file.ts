@@ -30,6 +30,8 @@ const recordSchema = z.object({
   /** the plan once it was made, and the second of the run in which the training began */
   plan: planSchema.optional(),
   trainBegan: z.number().optional(),
+  /** optimizer steps made */
+  steps: z.number(),
   /** interim predictions made */
   interims: z.number(),
   /** factors of the learning rates, by worker */
@@ -64,7 +66,7 @@ export class RunRecord {
     this.#path = path;
     this.#clock = clock;
     this.#refused = refused;
-    this.#notes = notes ?? { phase: "start", interims: 0, rateScales: [], processes: [] };
+    this.#notes = notes ?? { phase: "start", steps: 0, interims: 0, rateScales: [], processes: [] };
   }
 
   get notes(): RunNotes {

@@ -139,7 +139,7 @@ export class Run {
     }
     record.note({ phase: "done", processes: [] });
     took(); // the phase that the deadline cut
-    steps = Math.max(steps, this.#progress.step);
+    steps = Math.max(steps, record.notes.steps, this.#progress.step);
     if (items.length > 0 && steps === 0 && !this.#failed && !isPredictOnly(this.#request) && !this.#state.earlier) {
       const left = `the budget of ${formatDuration(this.#request.budgetSeconds)} left no time for`;
       const text =

@@ -37,6 +37,7 @@ export function setUp(request: RunRequest): Setup {
   const shared: Job = {
     engine: engine.engine,
     threads: request.threads,
+    expectsGpu: request.gpus > 0,
     compilation: request.compilation,
     seed,
     model,

@@ -9,6 +9,9 @@ import { ownersOf } from "./items.ts";
 const INTERIM_AT = [0.25, 0.5, 0.75];
 const INTERIM_SHARE = 0.03;
 
+/** The snapshot of what was learned may take this share of the time that is left for predictions. */
+const KEEP_SHARE = 0.1;
+
 /** What came of the training. */
 export interface Trained {
   readonly steps: number;
@@ -46,10 +49,11 @@ export async function train(context: RunContext, pool: WorkerPool, plan: Plan, p
       arrived: (predictions) => answers.count(predictions),
     });
     answers.write();
-    record.note({ interims: i + 1 });
+    record.note({ interims: i + 1, steps });
     log.emit("info", "interim", `interim answers after step ${steps}`, answers.score());
   }
-  await pool.keep();
+  record.note({ steps });
+  await pool.keep(KEEP_SHARE * (deadline - now()));
   if (steps > 0) log.emit("info", "trained", `${steps} optimizer steps in ${formatDuration(now() - began)}; ${progress.summary()}`);
   return { steps, failed: false };
 }

@@ -13,6 +13,8 @@ export type EngineName = Exclude<EngineChoice, "auto">;
 export interface Engine {
   readonly name: EngineName;
   readonly description: string;
+  /** it computes on a GPU */
+  readonly usesGpu: boolean;
 }
 
 /**
@@ -29,5 +31,5 @@ export async function startEngine(
   if (!(await tf.setBackend(name))) throw new UserError(`engine ${name} did not start`);
   await tf.ready();
   tf.env().set("CHECK_COMPUTATION_FOR_ERRORS", false); // loops check for NaN themselves, once a step
-  return { name, description };
+  return { name, description, usesGpu: (tf.backend() as { isUsingGpuDevice?: boolean }).isUsingGpuDevice ?? false };
 }

@@ -5,6 +5,8 @@ import { type CarryPart, loadTrainingRecord, saveTrainingState, stageCarry, type
 
 /** Folders of the two states below a snapshot folder. */
 const PLACES = ["a", "b"] as const;
+/** While one is written there are three; where they would take more than this, the older one makes way first. */
+const MAX_BYTES = 1.5 * 2 ** 30;
 /** Left free on the disk, for the submission and the log: this much, or a part of a small disk. */
 const FREE_BYTES = 2 ** 26;
 const FREE_SHARE = 0.05;
@@ -47,6 +49,7 @@ export function writeSnapshot(folder: string, state: TrainingState, carry?: Carr
   if (!entries.some((entry) => entry.folder === place)) rmSync(place, { recursive: true, force: true }); // damaged, or never finished
   const arrays = [...state.state.values(), ...(carry?.values() ?? [])].reduce((sum, { data }) => sum + data.byteLength, 0);
   const bytes = arrays + 4 * (state.rows?.count ?? 0) * (state.rows?.size ?? 0);
+  if (3 * bytes > MAX_BYTES) rmSync(place, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   refuseFullDisk(folder, bytes);
   const staged = carry && stageCarry(place, 0, carry);

@@ -227,6 +227,7 @@ async function runHandler(given: RunArgs): Promise<void> {
         steps: args.steps,
         workers,
         threads,
+        gpus,
         compilation: { compile: args.compile, precision: args.precision },
         engine,
         environment: (rank) => ({
@@ -248,6 +249,11 @@ async function runHandler(given: RunArgs): Promise<void> {
     checkGpus(gpus, engine, args.requireGpus, askedWorkers, log);
     const request = requestOn(engine, gpus);
     state.record.note({ workers: request.workers });
+    for (const event of ["uncaughtException", "unhandledRejection"] as const)
+      process.on(event, (error: unknown) => {
+        // A bug of ours; with hours of work at stake, whatever still works goes on.
+        log.emit("error", "internal", `internal: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      });
     run = new Run(request, clock, log, state);
     const result = await run.execute();
     if (!args.json) printTable(run, result, solutions);

@@ -1,5 +1,5 @@
 /** A file that only grows, and that a full disk does not end: what can't be written is given up, and what was written stays whole. */
-import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, renameSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { messageOf } from "../errors.ts";
 
@@ -10,6 +10,7 @@ const RETRY_MILLIS = 10_000;
 export class AppendFile {
   readonly path: string;
   readonly #refused: (text: string) => void;
+  readonly #maxBytes: number;
   #file: number | undefined;
   /** length up to the last piece that is whole */
   #length = 0;
@@ -19,11 +20,13 @@ export class AppendFile {
   /**
    * Opens the file, or makes it and its folder.
    *
-   * @param refused is told once, and again after writes have worked in between, that the file system refuses
+   * @param refused  is told once, and again after writes have worked in between, that the file system refuses
+   * @param maxBytes a file that has grown larger is set aside as `PATH.1`, in place of the one before
    */
-  constructor(path: string, refused: (text: string) => void) {
+  constructor(path: string, refused: (text: string) => void, maxBytes = Number.POSITIVE_INFINITY) {
     this.path = path;
     this.#refused = refused;
+    this.#maxBytes = maxBytes;
     this.#open();
   }
 
@@ -34,6 +37,7 @@ export class AppendFile {
       for (let done = 0; done < piece.byteLength; ) done += writeSync(this.#file!, piece, done);
       this.#length += piece.byteLength;
       this.#told = false;
+      if (this.#length > this.#maxBytes) this.#setAside();
       return true;
     } catch (error) {
       try {
@@ -47,6 +51,14 @@ export class AppendFile {
   close(): void {
     if (this.#file !== undefined) closeSync(this.#file);
     this.#file = undefined;
+  }
+
+  #setAside(): void {
+    this.close();
+    try {
+      renameSync(this.path, `${this.path}.1`);
+    } catch {} // then it goes on growing
+    this.#open();
   }
 
   #open(): boolean {

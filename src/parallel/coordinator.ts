@@ -79,6 +79,8 @@ export class WorkerPool {
   #ringStands = false;
   #ended = false;
   #stepSeconds = 0;
+  /** what the last snapshot took */
+  #snapshotSeconds = 0;
   #predictions = 0;
 
   private constructor(jobs: readonly Job[], joined: boolean, { environment, watcher, recovery }: PoolOptions) {
@@ -92,6 +94,7 @@ export class WorkerPool {
           environment: environment(rank),
           patience,
           recovers: this.#recovers,
+          isLast: (slot) => this.#slots.every((other) => other === slot || other.leftOut !== undefined),
           watcher: {
             report: (from, report) => this.#hear(from, report),
             line: (from, text) => watcher.line?.(from, text),
@@ -221,14 +224,20 @@ export class WorkerPool {
     for (const slot of this.#slots) slot.forgive();
   }
 
-  /** Writes the state that was reached as a snapshot, so that whoever is started again takes it up. */
-  async keep(): Promise<void> {
+  /**
+   * Writes the state that was reached as a snapshot, so that whoever is started again takes it up.
+   *
+   * @param seconds that it may take, by what the last one took
+   */
+  async keep(seconds = Number.POSITIVE_INFINITY): Promise<void> {
+    if (this.#snapshotSeconds > seconds) return;
     const groups = this.#joined ? [this.#slots] : this.#slots.map((slot) => [slot]);
     await Promise.all(
       groups.map(async (slots) => {
-        const { order } = this.#lineages[slots[0]!.rank]!;
+        const lineage = this.#lineages[slots[0]!.rank]!;
+        const { order } = lineage;
         const best = furthest(slots);
-        if (!order || !best) return;
+        if (!order || !best || lineage.sources()[0]?.step === best.step) return;
         try {
           this.#hear(best.rank, await best.process!.command({ kind: "snapshot", folder: order.folder }, "snapshot"));
         } catch (error) {
@@ -383,7 +392,7 @@ export class WorkerPool {
     const damaged = new Map(formed.flatMap((report) => report.damaged.map(({ folder, problem }) => [folder, problem])));
     for (const [folder, problem] of damaged) {
       this.#watcher.event?.("warn", "snapshot-damaged", `${problem}; it is not used`, { folder });
-      lineage.remove(folder);
+      for (const source of sources) if (source.folder === folder) lineage.exclude(source);
     }
     const steps = new Set(formed.map(({ step }) => step));
     if (formed.length < slots.length || steps.size > 1) {
@@ -487,6 +496,7 @@ export class WorkerPool {
       const text = `${report.problem}; the run goes on without a new snapshot, a later try may work`;
       this.#watcher.event?.("warn", "snapshot-failed", text, { rank, step: report.step });
     } else {
+      this.#snapshotSeconds = report.seconds;
       const text = `snapshot after optimizer step ${report.step}: ${(report.bytes / 2 ** 20).toFixed(1)} MiB in ${report.seconds.toFixed(2)} s`;
       this.#watcher.event?.("debug", "snapshot", text, { rank, step: report.step, bytes: report.bytes, seconds: report.seconds });
     }

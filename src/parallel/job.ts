@@ -36,6 +36,8 @@ export interface Job {
   readonly engine: EngineName;
   /** threads of the engine in this process, where it has a choice */
   readonly threads?: number | undefined;
+  /** the driver shows a GPU for this process: one that the engine does not use is told of */
+  readonly expectsGpu?: boolean | undefined;
   /** how steps run on it */
   readonly compilation: Compilation;
   readonly seed: number | string;

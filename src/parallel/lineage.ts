@@ -16,8 +16,8 @@ export class Lineage {
   readonly #order: SnapshotOrder | undefined;
   /** where a state lies that the disk has no room for */
   #spare: string | undefined;
-  /** a snapshot from which training has diverged */
-  #suspect: SnapshotEntry | undefined;
+  /** snapshots that were found damaged, or from which training has diverged more than once */
+  readonly #bad = new Set<string>();
 
   /** @param order where snapshots are kept; none where they aren't */
   constructor(order: SnapshotOrder | undefined, rateScale = 1) {
@@ -35,21 +35,20 @@ export class Lineage {
     const kept = this.#order ? listSnapshots(this.#order.folder) : [];
     const spare = this.#spare === undefined ? [] : listSnapshots(this.#spare);
     const all = [...spare.filter(({ step }) => step > (kept[0]?.step ?? -1)), ...kept];
-    const good = all.filter(({ folder, sequence }) => folder !== this.#suspect?.folder || sequence !== this.#suspect.sequence);
-    return good.length > 0 ? good : all;
+    return all.filter((entry) => !this.#bad.has(keyOf(entry)));
   }
 
   /** Training has diverged: the next attempt goes on with half the rates, from an older snapshot where the newest has led here before. */
   diverge(): void {
-    const [newest] = this.sources();
-    if (this.rollbacks > 0) this.#suspect = newest;
+    const [newest, older] = this.sources();
+    if (this.rollbacks > 0 && newest && older) this.exclude(newest);
     this.rollbacks++;
     this.rateScale /= 2;
   }
 
-  /** Removes a snapshot that is not whole. */
-  remove(folder: string): void {
-    rmSync(folder, { recursive: true, force: true });
+  /** Passes a snapshot over from now on; the next ones take its place in their turn. */
+  exclude(snapshot: SnapshotEntry): void {
+    this.#bad.add(keyOf(snapshot));
   }
 
   /** A folder outside the run's own, for a state that must be handed over though the disk is full. */
@@ -63,4 +62,8 @@ export class Lineage {
     if (this.#spare !== undefined) rmSync(this.#spare, { recursive: true, force: true });
     this.#spare = undefined;
   }
+}
+
+function keyOf({ folder, sequence }: SnapshotEntry): string {
+  return `${folder} ${sequence}`;
 }

@@ -5,10 +5,11 @@ import type { Job } from "./job.ts";
 import type { Patience } from "./vigil.ts";
 import { type ReportOf, WorkerLost, WorkerProcess, WorkFailed } from "./worker-process.ts";
 
-/** A worker that is lost this often in one phase of the work is left out of it. */
+/** A worker that is lost this often in one phase of the work is left out of it, unless it is the last one. */
 const MAX_LOSSES = 3;
 /** Wait before a worker is started again: none the first time, then this, doubled each time. */
 const BACKOFF_SECONDS = 1;
+const MAX_BACKOFF_SECONDS = 30;
 /** Longest time a worker may take to start, load its engine and its checkpoint. */
 const START_SECONDS = 120;
 
@@ -39,17 +40,27 @@ export class Slot {
   readonly #patience: Patience;
   readonly #watcher: SlotWatcher;
   readonly #recovers: boolean;
+  readonly #isLast: (slot: Slot) => boolean;
   #losses = 0;
   #starting: Promise<boolean> | undefined;
   #ended = false;
   #wake: () => void = () => {};
 
-  /** @param recovers whether a lost worker is started again */
+  /**
+   * @param options.recovers whether a lost worker is started again
+   * @param options.isLast   whether all others are left out
+   */
   constructor(
     rank: number,
     count: number,
     job: Job,
-    options: { environment: Readonly<Record<string, string>>; patience: Patience; watcher: SlotWatcher; recovers: boolean },
+    options: {
+      readonly environment: Readonly<Record<string, string>>;
+      readonly patience: Patience;
+      readonly watcher: SlotWatcher;
+      readonly recovers: boolean;
+      isLast(slot: Slot): boolean;
+    },
   ) {
     this.rank = rank;
     this.#name = `worker ${rank} of ${count}`;
@@ -58,6 +69,7 @@ export class Slot {
     this.#patience = options.patience;
     this.#watcher = options.watcher;
     this.#recovers = options.recovers;
+    this.#isLast = options.isLast;
   }
 
   /** Its process is there. */
@@ -75,7 +87,7 @@ export class Slot {
   }
 
   async #startProcess(): Promise<boolean> {
-    if (this.#losses > 1) await this.#pause(BACKOFF_SECONDS * 2 ** (this.#losses - 2));
+    if (this.#losses > 1) await this.#pause(Math.min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (this.#losses - 2)));
     if (this.#ended || this.leftOut) return false;
     const began = monotonicSeconds();
     this.formed = false;
@@ -140,7 +152,7 @@ export class Slot {
     this.step = undefined;
     this.ready = undefined;
     this.#losses++;
-    if (!this.#recovers || this.#losses >= MAX_LOSSES) this.leftOut = error;
+    if (!this.#recovers || (this.#losses >= MAX_LOSSES && !this.#isLast(this))) this.leftOut = error;
     let message = error.message;
     if (error.outOfMemory && this.job.microBatch > 1) {
       const microBatch = Math.ceil(this.job.microBatch / 2);

@@ -68,6 +68,8 @@ export class Work {
     const engine = await startEngine(job.engine, { threads: job.threads });
     const warn = (sentence: string): void => send({ kind: "warning", sentence });
     const running = stepRunner(job.engine, job.compilation, warn);
+    if (job.expectsGpu && !engine.usesGpu)
+      warn("the driver shows a GPU, but the engine does not use it and computes on the CPU; `trm doctor` may say why");
     const random = createRandom(job.seed);
     const saved = job.trunk.kind === "state" ? loadTrainingState(job.trunk.folder) : undefined;
     if (job.trunk.kind === "state" && !saved) throw new UserError(`${job.trunk.folder}: no training state here to resume`);

@@ -47,8 +47,11 @@ export class WorkFailed extends Error {
   }
 }
 
-/** V8's last words where its heap is full. */
-const HEAP_IS_FULL = /heap out of memory|allocation failed/i;
+/** V8's last words where it gets no more memory, and the signals by which it ends itself then. */
+const LAST_WORDS = /out of memory|allocation failed/i;
+const ABORTS: ReadonlySet<string | null> = new Set(["SIGABRT", "SIGTRAP", "SIGILL"]);
+/** What a process wrote before its end may come a little after the word of it. */
+const LAST_WORDS_MILLIS = 200;
 
 export class WorkerProcess {
   readonly child: ChildProcess;
@@ -58,7 +61,7 @@ export class WorkerProcess {
   readonly #watcher: ProcessWatcher;
   readonly #vigil: Vigil;
   readonly #oomKills = countOomKills();
-  #heapIsFull = false;
+  #saidOutOfMemory = false;
   #waiting: { kinds: readonly string[]; resolve: (report: Report) => void; reject: (error: Error) => void } | undefined;
 
   /** @param name for messages: `worker 1` */
@@ -74,7 +77,7 @@ export class WorkerProcess {
     this.#vigil = new Vigil(patience, monotonicSeconds());
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => {
-        this.#heapIsFull ||= HEAP_IS_FULL.test(text);
+        this.#saidOutOfMemory ||= LAST_WORDS.test(text);
         for (const line of text.split("\n")) if (line.trim() !== "") watcher.line(line);
       });
     }
@@ -88,7 +91,13 @@ export class WorkerProcess {
     for (const stream of this.child.stdio ?? []) stream?.on("error", () => {}); // a pipe that breaks with its process
     this.child.on("message", (report: Report) => this.#hear(report));
     this.child.on("error", (error) => this.#lose(`could not be started: ${error.message}`));
-    this.child.on("exit", (code, signal) => this.#exited(code, signal));
+    this.child.on("exit", (code, signal) => {
+      const told = setTimeout(() => this.#exited(code, signal), LAST_WORDS_MILLIS);
+      this.child.on("close", () => {
+        clearTimeout(told);
+        this.#exited(code, signal);
+      });
+    });
   }
 
   /** Sends a command that is not answered. */
@@ -151,7 +160,7 @@ export class WorkerProcess {
 
   #exited(code: number | null, signal: NodeJS.Signals | null): void {
     const killed = signal === "SIGKILL" && (countOomKills() ?? 0) > (this.#oomKills ?? 0);
-    const outOfMemory = killed || (signal === "SIGABRT" && this.#heapIsFull);
+    const outOfMemory = killed || (ABORTS.has(signal) && this.#saidOutOfMemory);
     const how = signal ? `ended by ${signal}` : `ended with exit status ${code}`;
     this.#lose(outOfMemory ? `${how}: out of memory` : how, outOfMemory);
   }

@@ -1,0 +1,216 @@
+/** One run of the product with a fault in it, watched from outside, and what is promised of its end. */
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { processesWith, sleep, workersOf } from "./processes.mjs";
+
+const BUNDLE = resolve("submission/trm.mjs");
+const CHALLENGES = resolve("submission/sample-challenges.json");
+const CHECKPOINT = resolve("checkpoints/sample");
+/** The end may come this much after the budget. */
+export const GRACE_SECONDS = 2;
+const LOOK_MILLIS = 100;
+const STANDSTILL_MILLIS = 1500;
+const SIGNALS = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
+
+const testInputs = Object.fromEntries(
+  Object.entries(JSON.parse(readFileSync(CHALLENGES, "utf8"))).map(([id, { test }]) => [id, test.length]),
+);
+
+/** Why the competition would not take a submission; undefined where it would. */
+function problemOf(text) {
+  let answers;
+  try {
+    answers = JSON.parse(text);
+  } catch (error) {
+    return `is not JSON: ${error.message}`;
+  }
+  const isGrid = (grid) =>
+    Array.isArray(grid) &&
+    grid.length >= 1 &&
+    grid.length <= 30 &&
+    grid.every(
+      (row) =>
+        row.length === grid[0].length &&
+        row.length >= 1 &&
+        row.length <= 30 &&
+        row.every((cell) => Number.isInteger(cell) && cell >= 0 && cell <= 9),
+    );
+  for (const [id, count] of Object.entries(testInputs)) {
+    if (answers[id]?.length !== count) return `has ${answers[id]?.length ?? "no"} answers to task ${id}, not ${count}`;
+    if (!answers[id].every(({ attempt_1, attempt_2 }) => isGrid(attempt_1) && isGrid(attempt_2)))
+      return `has no valid answer to task ${id}`;
+  }
+  return Object.keys(answers).length === Object.keys(testInputs).length ? undefined : "answers tasks that there are not";
+}
+
+export class Trial {
+  /** what went wrong */
+  problems = [];
+  /** the fault was put in while the run could feel it */
+  hit = false;
+  /** what the run must exit with */
+  statuses = [0];
+  notes = [];
+  standstill = 0;
+  stderr = "";
+  #expected = new Set();
+
+  /**
+   * @param settings.budget  seconds
+   * @param settings.options of the run, beside those that every trial has
+   * @param settings.environment on top of this process's
+   * @param settings.checkpoint where its checkpoint is copied from
+   */
+  constructor(settings) {
+    this.settings = settings;
+    this.folder = mkdtempSync(join(tmpdir(), "trm-fault-"));
+    this.tmp = join(this.folder, "tmp");
+    mkdirSync(this.tmp);
+    this.runDir = join(this.folder, "disk", "run");
+    this.out = join(this.folder, "disk", "out", "submission.json");
+    mkdirSync(join(this.folder, "disk"));
+    this.checkpoint = CHECKPOINT;
+  }
+
+  /** Starts the run. */
+  begin() {
+    const { budget, options } = this.settings;
+    this.arguments = [
+      ...["--challenges", CHALLENGES, "--checkpoint", this.checkpoint, "--out", this.out, "--budget", `${budget}s`, "--engine", "wasm"],
+      ...["--preset", "demo", "--batch-size", "8", "--canvas", "8", "--limit", "4", "--snapshot-every", "0.5s", ...options],
+    ];
+    this.began = performance.now();
+    this.deadline = this.began + 1000 * budget;
+    this.#spawn(["run", ...this.arguments, "--run-dir", this.runDir]);
+    this.looking = setInterval(() => this.#look(), LOOK_MILLIS);
+  }
+
+  /** Takes the run up again after its process was killed; one that had not come so far as to note anything begins anew. */
+  async resume() {
+    await this.ended;
+    this.#expected.delete(0);
+    if (!existsSync(join(this.runDir, "config.json"))) {
+      this.deadline = performance.now() + 1000 * this.settings.budget;
+      this.notes.push("killed before it had begun");
+    }
+    this.#spawn(["run", "--resume", this.runDir, ...(this.notes.includes("killed before it had begun") ? this.arguments : [])]);
+  }
+
+  /** Seconds since the run began. */
+  get now() {
+    return (performance.now() - this.began) / 1000;
+  }
+
+  get parent() {
+    return this.child.pid;
+  }
+
+  get workers() {
+    return workersOf(this.parent);
+  }
+
+  get isOver() {
+    return this.status !== undefined;
+  }
+
+  /** Waits until a moment of the run, in seconds. @returns false where the run has ended before */
+  async until(seconds) {
+    while (!this.isOver && this.now < seconds) await sleep(Math.min(0.05, seconds - this.now));
+    return !this.isOver;
+  }
+
+  /** Waits for the end and looks at what is left. */
+  async finish() {
+    const late = setTimeout(
+      () => {
+        this.problems.push("still running 15 s after its time: killed");
+        for (const pid of processesWith(`TMPDIR=${this.tmp}`)) process.kill(pid, "SIGKILL");
+      },
+      this.deadline - performance.now() + 15_000,
+    );
+    for (let child; child !== this.child; ) {
+      child = this.child; // a fault may start another process meanwhile
+      await this.ended;
+      await this.acting;
+    }
+    clearInterval(late);
+    clearInterval(this.looking);
+    this.secondsOver = (this.endedAt - this.deadline) / 1000 - this.standstill;
+    if (this.standstill > 0) this.notes.push(`the machine stood still for ${this.standstill.toFixed(1)} s`);
+    this.share = (this.endedAt - this.began) / (this.deadline - this.began);
+    if (this.secondsOver > GRACE_SECONDS) this.problems.push(`ended ${this.secondsOver.toFixed(1)} s after its budget`);
+    if (!this.statuses.includes(this.status)) this.problems.push(`exit status ${this.status}, expected ${this.statuses.join(" or ")}`);
+    this.#look();
+    if (!existsSync(this.out)) {
+      if (this.seen || this.status === 0) this.problems.push("no submission");
+    } else if (this.status === 0 || this.seen) {
+      const { status, stderr } = spawnSync(process.execPath, [BUNDLE, "validate", this.out, "--challenges", CHALLENGES], {
+        encoding: "utf8",
+      });
+      if (status !== 0) this.problems.push(`validate: ${stderr.trim()}`);
+    }
+    await this.#assertGone();
+    if (/internal:|TypeError|ReferenceError/.test(this.stderr)) this.problems.push("a bug is reported in the log");
+  }
+
+  /** Removes all that the trial has made. */
+  clear() {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #spawn(args) {
+    const { environment = {} } = this.settings;
+    this.status = undefined;
+    const child = spawn(process.execPath, [BUNDLE, ...args, "--json"], {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, TMPDIR: this.tmp, ...environment },
+    });
+    this.child = child;
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      this.stderr += text;
+    });
+    this.ended = new Promise((resolve_) => {
+      child.on("close", (code, signal_) => {
+        this.status = code ?? 128 + SIGNALS[signal_];
+        this.endedAt = performance.now();
+        resolve_();
+      });
+    });
+  }
+
+  /** From the moment it is there, the submission must be valid at every moment. */
+  #look() {
+    // Whoever stops this process stops its runs too: that time is not theirs.
+    const now = performance.now();
+    if (this.lookedAt !== undefined && now - this.lookedAt > STANDSTILL_MILLIS)
+      this.standstill += (now - this.lookedAt - LOOK_MILLIS) / 1000;
+    this.lookedAt = now;
+    let text;
+    try {
+      text = readFileSync(this.out, "utf8");
+    } catch {
+      if (this.seen) this.problems.push(`at ${this.now.toFixed(1)} s the submission is gone`);
+      return;
+    }
+    this.seen = true;
+    const problem = problemOf(text);
+    if (problem) this.problems.push(`at ${this.now.toFixed(1)} s the submission ${problem}`);
+  }
+
+  async #assertGone() {
+    const until = performance.now() + 5000;
+    let left = processesWith(`TMPDIR=${this.tmp}`);
+    while (left.length > 0 && performance.now() < until) {
+      await sleep(0.1);
+      left = processesWith(`TMPDIR=${this.tmp}`);
+    }
+    if (left.length > 0) {
+      this.problems.push(`processes ${left.join(", ")} are left behind`);
+      for (const pid of left) process.kill(pid, "SIGKILL");
+    }
+    const lying = readdirSync(this.tmp);
+    if (lying.length > 0 && !this.wasKilled) this.problems.push(`${lying.join(", ")} is left in the temporary folder`);
+  }
+}

@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { endLeftBehind, identityOf, isThere, takeLock } from "../../../src/files/processes.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "trm-lock-"));
+after(() => rmSync(folder, { recursive: true }));
+const linux = process.platform === "linux" ? {} : { skip: "identities are read from /proc" };
+
+const sleeper = (): ReturnType<typeof spawn> => spawn(process.execPath, ["-e", "setTimeout(() => {}, 60000)"], { stdio: "ignore" });
+
+test("a process is told from a later one of the same number, and ended as the one that it was", linux, async () => {
+  const child = sleeper();
+  const identity = identityOf(child.pid!)!;
+  assert.equal(isThere(identity), true);
+  const other = { pid: child.pid!, started: `${identity.started}0` };
+  assert.equal(isThere(other), false);
+  assert.deepEqual(endLeftBehind([other]), []);
+  assert.equal(isThere(identity), true, "a stranger under that number is left alone");
+  assert.deepEqual(endLeftBehind([identity]), [identity]);
+  await once(child, "exit");
+  assert.equal(identityOf(child.pid!), undefined);
+  assert.deepEqual(endLeftBehind([identity]), []);
+});
+
+test("a lock is refused while its holder is there, and taken over after", linux, async () => {
+  const path = join(folder, "lock");
+  const child = sleeper();
+  writeFileSync(path, JSON.stringify(identityOf(child.pid!)));
+  assert.throws(() => takeLock(path, "the folder X"), new RegExp(`the folder X is in use by process ${child.pid}; wait for it to end`));
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  const lock = takeLock(path, "the folder X");
+  assert.ok(existsSync(path));
+  lock.release();
+  assert.ok(!existsSync(path));
+});
+
+test("a lock that its holder never finished writing is taken over", () => {
+  const path = join(folder, "half");
+  writeFileSync(path, '{"pid": 1');
+  takeLock(path, "it").release();
+});

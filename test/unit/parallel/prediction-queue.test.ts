@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { PredictionItem } from "../../../src/parallel/job.ts";
+import { PredictionQueue } from "../../../src/parallel/prediction-queue.ts";
+
+const items = (count: number): PredictionItem[] => Array.from({ length: count }, (_, variant) => ({ task: 0, testIndex: 0, variant }));
+const any = (): boolean => true;
+const variants = (chunk: readonly PredictionItem[]): number[] => chunk.map(({ variant }) => variant);
+
+test("chunks come in order, and the queue is done when the last has been made", () => {
+  const queue = new PredictionQueue(items(5), 2);
+  const chunks = [queue.take(any), queue.take(any), queue.take(any)];
+  assert.deepEqual(chunks.map(variants), [[0, 1], [2, 3], [4]]);
+  assert.deepEqual(queue.take(any), []);
+  for (let left = 3; left > 0; left--) {
+    assert.equal(queue.isDone, false);
+    queue.done();
+  }
+  assert.equal(queue.isDone, true);
+});
+
+test("a chunk over which a worker was lost comes again, one by one and before the others; who waits is woken", async () => {
+  const queue = new PredictionQueue(items(4), 2);
+  const chunk = queue.take(any);
+  const changed = queue.changed();
+  assert.deepEqual(queue.putBack(chunk, true), []);
+  await changed;
+  assert.deepEqual([queue.take(any), queue.take(any), queue.take(any)].map(variants), [[0], [1], [2, 3]]);
+});
+
+test("a prediction that costs a second worker, and was alone, is given up; its neighbours are not", () => {
+  const queue = new PredictionQueue(items(4), 4);
+  assert.deepEqual(queue.putBack(queue.take(any), true), []);
+  const made: number[] = [];
+  const givenUp: number[] = [];
+  for (let chunk = queue.take(any); chunk.length > 0; chunk = queue.take(any)) {
+    assert.equal(chunk.length, 1);
+    if (chunk[0]!.variant === 2) givenUp.push(...variants(queue.putBack(chunk, true)));
+    else {
+      made.push(...variants(chunk));
+      queue.done();
+    }
+  }
+  assert.deepEqual([made, givenUp], [[0, 1, 3], [2]]);
+  assert.equal(queue.isDone, true);
+});
+
+test("a chunk that was not made for another reason costs its items nothing", () => {
+  const queue = new PredictionQueue(items(2), 2);
+  for (let i = 0; i < 5; i++) assert.deepEqual(queue.putBack(queue.take(any), false), []);
+  assert.deepEqual(variants(queue.take(any)), [0, 1]);
+});
+
+test("each takes only what it may", () => {
+  const queue = new PredictionQueue(items(6), 2);
+  const even = ({ variant }: PredictionItem): boolean => variant % 2 === 0;
+  assert.deepEqual(variants(queue.take(even)), [0, 2]);
+  assert.deepEqual(variants(queue.take((item) => !even(item))), [1, 3]);
+  assert.deepEqual(variants(queue.take(even)), [4]);
+  assert.deepEqual(queue.take(even), []);
+  assert.equal(queue.isDone, false);
+});
