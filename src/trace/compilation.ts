@@ -23,6 +23,8 @@ export interface Compilation {
 export interface StepRunner {
   readonly makeReady: MakeReady;
   readonly compiled: boolean;
+  /** of matrix products */
+  readonly precision: "float32" | "bfloat16";
   readonly description: string;
 }
 
@@ -37,11 +39,11 @@ export function stepRunner(engine: EngineName, { compile, precision }: Compilati
     if (compile !== "auto" && compile !== "off")
       throw new UserError(`--compile ${compile}: the wasm engine runs op by op; pass --engine tensorflow`);
     if (precision === "bf16") throw new UserError("--precision bf16: the wasm engine computes in float32; pass --engine tensorflow");
-    return { makeReady: opByOp, compiled: false, description: "op by op, float32" };
+    return { makeReady: opByOp, compiled: false, precision: "float32", description: "op by op, float32" };
   }
   if (compile === "off") {
     if (precision === "bf16") throw new UserError("--precision bf16 needs compiled steps; leave --compile off out");
-    return { makeReady: opByOp, compiled: false, description: "op by op, float32" };
+    return { makeReady: opByOp, compiled: false, precision: "float32", description: "op by op, float32" };
   }
   const onGpu = (tf.findBackend("tensorflow") as unknown as NodeJSKernelBackend).isUsingGpuDevice;
   const target = compile === "auto" ? (onGpu ? "xla" : "graph") : compile;
@@ -50,6 +52,7 @@ export function stepRunner(engine: EngineName, { compile, precision }: Compilati
   return {
     makeReady: (name, step) => jit(name, step, options),
     compiled: true,
+    precision: options.precision,
     description: `compiled (${target === "xla" ? "XLA" : "TensorFlow graph"}), ${inBfloat16 ? "bf16 products" : "float32"}`,
   };
 }

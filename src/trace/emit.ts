@@ -1,5 +1,6 @@
 /** Writes a graph as a TensorFlow SavedModel: one function, which XLA compiles or TensorFlow runs as it is. */
 import * as pb from "@tensorflow/tfjs-node-gpu/dist/proto/api_pb.js";
+import { withBfloat16Products } from "./bfloat16.ts";
 import {
   type Attribute,
   type Constant,
@@ -39,8 +40,7 @@ const FUNCTION = "step_function";
 const CALL = "step";
 
 /** TensorFlow's numbers of dtypes. */
-const TF_DTYPE = { float32: 1, int32: 3, bool: 10, bfloat16: 14 } as const;
-type TfDType = keyof typeof TF_DTYPE;
+const TF_DTYPE: Readonly<Record<DType, number>> = { float32: 1, int32: 3, bool: 10, bfloat16: 14 };
 
 /** The graph as a SavedModel. */
 export function emit(graph: Graph, options: EmitOptions): EmittedModel {
@@ -56,7 +56,7 @@ export function emit(graph: Graph, options: EmitOptions): EmittedModel {
     { Tin: types(inputTypes), Tout: types(outputTypes), f: functionAttribute(FUNCTION), ...compileAttributes(options) },
   );
   const library = new pb.FunctionDefLibrary();
-  library.addFunction(functionOf(graph, options));
+  library.addFunction(functionOf(options.precision === "bfloat16" ? withBfloat16Products(graph) : graph, options));
   const versions = new pb.VersionDef();
   versions.setProducer(GRAPH_PRODUCER);
   const graphDef = new pb.GraphDef();
@@ -100,8 +100,7 @@ function functionOf(graph: Graph, options: EmitOptions): pb.FunctionDef {
     nodes.push(constantNode(`c${id}`, graph.values[id]!, constant));
     references.set(id, `c${id}:output:0`);
   }
-  const body = new FunctionBody(graph, references, nodes);
-  for (const operation of graph.nodes) body.add(operation, options.precision === "bfloat16" && operation.op === "BatchMatMulV2");
+  for (const operation of graph.nodes) addOperation(operation, references, nodes);
   const definition = new pb.FunctionDef();
   graph.outputs.forEach((id, i) => {
     signature.addOutputArg(argument(`y${i}`, graph.values[id]!.dtype));
@@ -113,40 +112,15 @@ function functionOf(graph: Graph, options: EmitOptions): pb.FunctionDef {
   return definition;
 }
 
-/** Adds operations to a function, each under the number of its first output. */
-class FunctionBody {
-  /** float32 values that were already rounded to bfloat16 */
-  readonly #rounded = new Map<ValueId, string>();
-
-  constructor(
-    readonly graph: Graph,
-    readonly references: Map<ValueId, string>,
-    readonly nodes: pb.NodeDef[],
-  ) {}
-
-  add({ op, attributes, inputs, outputs }: GraphNode, inBfloat16: boolean): void {
-    const name = `n${outputs[0]}`;
-    const { output } = ruleOf(op);
-    const given = Object.fromEntries(Object.entries(attributes).map(([key, value]) => [key, attributeValue(value)]));
-    if (inBfloat16) {
-      this.nodes.push(node(`${name}b`, op, inputs.map((id) => this.#round(id)), { ...given, T: type("bfloat16") })); // biome-ignore format: one node a line
-      this.nodes.push(cast(name, `${name}b:${output}:0`, "bfloat16", "float32"));
-      this.references.set(outputs[0]!, `${name}:y:0`);
-      return;
-    }
-    this.nodes.push(node(name, op, inputs.map((id) => this.references.get(id)!), given)); // biome-ignore format: one node a line
-    outputs.forEach((id, i) => {
-      this.references.set(id, `${name}:${output}:${i}`);
-    });
-  }
-
-  #round(id: ValueId): string {
-    const known = this.#rounded.get(id);
-    if (known) return known;
-    this.nodes.push(cast(`r${id}`, this.references.get(id)!, "float32", "bfloat16"));
-    this.#rounded.set(id, `r${id}:y:0`);
-    return `r${id}:y:0`;
-  }
+/** Each under the number of its first output. */
+function addOperation({ op, attributes, inputs, outputs }: GraphNode, references: Map<ValueId, string>, nodes: pb.NodeDef[]): void {
+  const name = `n${outputs[0]}`;
+  const { output } = ruleOf(op);
+  const given = Object.fromEntries(Object.entries(attributes).map(([key, value]) => [key, attributeValue(value)]));
+  nodes.push(node(name, op, inputs.map((id) => references.get(id)!), given)); // biome-ignore format: one node a line
+  outputs.forEach((id, i) => {
+    references.set(id, `${name}:${output}:${i}`);
+  });
 }
 
 function node(name: string, op: string, inputs: string[], attributes: Record<string, pb.AttrValue>): pb.NodeDef {
@@ -156,10 +130,6 @@ function node(name: string, op: string, inputs: string[], attributes: Record<str
   result.setInputList(inputs);
   for (const [key, value] of Object.entries(attributes)) result.getAttrMap().set(key, value);
   return result;
-}
-
-function cast(name: string, input: string, from: TfDType, to: TfDType): pb.NodeDef {
-  return node(name, "Cast", [input], { SrcT: type(from), DstT: type(to) });
 }
 
 /** A list of one number stands for a tensor full of it, in TensorFlow as here. */
@@ -203,7 +173,7 @@ function attributeValue(attribute: Attribute): pb.AttrValue {
   return attributeOf((a) => ("int" in attribute ? a.setI(attribute.int) : a.setF(attribute.float)));
 }
 
-function type(dtype: TfDType): pb.AttrValue {
+function type(dtype: DType): pb.AttrValue {
   return attributeOf((a) => a.setType(TF_DTYPE[dtype]));
 }
 

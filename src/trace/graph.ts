@@ -1,6 +1,7 @@
 /** The intermediate form of a traced function: TensorFlow operations in order, each on values with known dtype and shape. */
 
-export type DType = "float32" | "int32" | "bool";
+/** tfjs knows no bfloat16: it comes into a graph by `withBfloat16Products` alone. */
+export type DType = "float32" | "int32" | "bool" | "bfloat16";
 
 /** What is known of a value before it is computed. */
 export interface ValueType {
@@ -44,8 +45,10 @@ export function elementCount(shape: readonly number[]): number {
 
 /** Bytes of a value in memory. */
 export function byteCount({ dtype, shape }: ValueType): number {
-  return elementCount(shape) * (dtype === "bool" ? 1 : 4);
+  return elementCount(shape) * BYTES_OF[dtype];
 }
+
+const BYTES_OF: Readonly<Record<DType, number>> = { float32: 4, int32: 4, bool: 1, bfloat16: 2 };
 
 /** `float32[2,3]` */
 export function printType({ dtype, shape }: ValueType): string {

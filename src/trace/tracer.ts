@@ -172,7 +172,9 @@ class Recorder extends NodeJSKernelBackend {
     const dataId = {};
     this.#ids.set(dataId, id);
     this.#references.set(dataId, 1);
-    const tensor = tf.engine().makeTensorFromTensorInfo({ dataId, shape: [...shape], dtype }, this as unknown as tf.KernelBackend);
+    const tensor = tf
+      .engine()
+      .makeTensorFromTensorInfo({ dataId, shape: [...shape], dtype: dtype as tf.DataType }, this as unknown as tf.KernelBackend);
     this.#tensors.push(tensor);
     return tensor;
   }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { withBfloat16Products } from "../../../src/trace/bfloat16.ts";
 import { countWork } from "../../../src/trace/counts.ts";
 import { type Graph, type GraphNode, printGraph, type ValueType } from "../../../src/trace/graph.ts";
 import { broadcastShapes, ruleOf, UnsupportedOp } from "../../../src/trace/shapes.ts";
@@ -75,6 +76,19 @@ test("a product counts two operations per multiply-add; elementwise operations b
   assert.equal(counts.matrixProducts, 1);
   // product: reads 12 + 20, writes 15 numbers; the rest reads 15 and writes 15
   assert.equal(counts.bytes, 4 * (12 + 20 + 15 + 15 + 15));
+});
+
+test("a product in bfloat16 reads and writes two bytes a number; what it reads rounded is not stored unrounded for it alone", () => {
+  const graph = withBfloat16Products(simplify(SMALL));
+  const { bytes, flops } = countWork(graph);
+  assert.equal(flops, 2 * 3 * 4 * 5);
+  // rounding reads 12 + 20 numbers of four bytes and writes them in two; the product; the rest reads two bytes and writes four
+  assert.equal(bytes, (12 + 20) * (4 + 2) + 2 * (12 + 20 + 15) + 15 * (2 + 4));
+  assert.equal(graph.nodes.filter(({ op }) => op === "Cast").length, 3);
+});
+
+test("inputs and outputs are what the caller hands over and takes back", () => {
+  assert.equal(countWork(simplify(SMALL)).boundaryBytes, 4 * (12 + 20 + 15));
 });
 
 test("an operation without a rule is an error with its name", () => {
