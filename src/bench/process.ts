@@ -5,7 +5,10 @@ import { promisify } from "node:util";
 import { type EngineName, startEngine } from "../backend/select.ts";
 import { createRandom } from "../random.ts";
 import { type Compilation, stepRunner } from "../trace/compilation.ts";
-import { BENCH_PRESETS, type BenchResult, benchTrainStep } from "./train-step.ts";
+import { countSteps } from "./count-steps.ts";
+import type { Work } from "./project.ts";
+import { actStepWork, optimizerStepWork, roofline as projectRoofline, type RooflineReport, type RooflineRequest } from "./roofline.ts";
+import { BENCH_PRESETS, type BenchResult, benchModel, benchTrainStep } from "./train-step.ts";
 
 export interface BenchRequest {
   readonly preset: string;
@@ -14,8 +17,8 @@ export interface BenchRequest {
   readonly steps: number;
   readonly seed: string;
   readonly compilation: Compilation;
-  /** this is the process of its own */
-  readonly inside: boolean;
+  /** also count the steps' work, and project that of the full-size model */
+  readonly roofline: RooflineRequest | undefined;
 }
 
 export interface BenchReport extends BenchResult {
@@ -26,23 +29,48 @@ export interface BenchReport extends BenchResult {
   readonly running: string;
   /** why something ran slower than it could */
   readonly warnings: readonly string[];
+  /** the preset's steps as counted from their traces, and what of the machine's speed they reached */
+  readonly counted?: { readonly trainStep: CountedStep; readonly actStep: CountedStep };
+  readonly roofline?: RooflineReport;
 }
 
-/** Starts the process, or, inside it, does the work. */
-export async function runBenchWorker(request: BenchRequest, environment: Record<string, string>): Promise<BenchReport> {
-  const { preset, engine, threads, steps, seed, compilation } = request;
-  if (request.inside) {
-    await startEngine(engine, { threads });
-    const warnings: string[] = [];
-    const { makeReady, compiled, description } = stepRunner(engine, compilation, (sentence) => warnings.push(sentence));
-    const result = await benchTrainStep(BENCH_PRESETS[preset]!, steps, createRandom(seed), makeReady);
-    return { preset, engine, compiled, running: description, warnings, ...result };
-  }
-  const args = ["bench", "--inside", "--preset", preset, "--engine", engine, "--steps", String(steps), "--seed", seed];
-  args.push("--compile", compilation.compile, "--precision", compilation.precision);
-  if (threads !== undefined) args.push("--threads", String(threads));
+/** A step's counted work beside its measured median. */
+export interface CountedStep {
+  readonly flops: number;
+  readonly bytes: number;
+  /** of the speed of this machine's largest matrix product */
+  readonly shareOfMatmulSpeed: number;
+  readonly gigabytesPerSecond: number;
+}
+
+/** Does the work in a new process. */
+export async function runBench(request: BenchRequest, environment: Record<string, string>): Promise<BenchReport> {
+  const args = ["bench", "--inside", JSON.stringify(request)];
   const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(import.meta.url), ...args], {
     env: { ...process.env, ...environment },
   });
   return JSON.parse(stdout.trim().split("\n").at(-1)!) as BenchReport;
+}
+
+/** Does the work in this process. */
+export async function runBenchHere({ preset, engine, threads, steps, seed, compilation, roofline }: BenchRequest): Promise<BenchReport> {
+  await startEngine(engine, { threads });
+  const warnings: string[] = [];
+  const { makeReady, compiled, precision, description } = stepRunner(engine, compilation, (sentence) => warnings.push(sentence));
+  const shape = BENCH_PRESETS[preset]!;
+  const result = await benchTrainStep(shape, steps, createRandom(seed), makeReady);
+  const report = { preset, engine, compiled, running: description, warnings, ...result };
+  if (!roofline) return report;
+  const counts = countSteps({ model: benchModel(shape), canvas: shape.canvas, rows: shape.batch, precision, recompute: false });
+  const beside = ({ flops, bytes }: Work, seconds: number): CountedStep => ({
+    flops,
+    bytes,
+    shareOfMatmulSpeed: flops / seconds / (result.matmulGflops * 1e9),
+    gigabytesPerSecond: bytes / seconds / 1e9,
+  });
+  const counted = {
+    trainStep: beside(optimizerStepWork(counts, 1, 1), result.secondsPerTrainStep.median),
+    actStep: beside(actStepWork(counts, 1), result.secondsPerActStep.median),
+  };
+  return { ...report, counted, roofline: projectRoofline(roofline) };
 }

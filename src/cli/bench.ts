@@ -2,12 +2,14 @@
 import type { Argv, CommandModule } from "yargs";
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
-import { runBenchWorker } from "../bench/process.ts";
+import { type BenchRequest, type CountedStep, runBench, runBenchHere } from "../bench/process.ts";
 import { BENCH_PRESETS } from "../bench/train-step.ts";
+import { UserError } from "../errors.ts";
 import type { CompileMode, Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
+import { describeRoofline, type RooflineArgs, rooflineRequest, withRooflineFlags } from "./roofline-flags.ts";
 
-interface BenchArgs {
+interface BenchArgs extends RooflineArgs {
   preset: string;
   engine: EngineChoice;
   tfLib: string | undefined;
@@ -17,14 +19,14 @@ interface BenchArgs {
   precision: Precision;
   seed?: string;
   json?: boolean;
-  inside: boolean;
+  inside?: string | undefined;
 }
 
 export const benchCommand: CommandModule<object, BenchArgs> = {
   command: "bench",
   describe: "Time a training step and an ACT step, beside this machine's matrix-product speed",
   builder: (y) =>
-    withCompilationFlags(y)
+    withRooflineFlags(withCompilationFlags(y))
       .option("preset", {
         choices: Object.keys(BENCH_PRESETS),
         default: "S",
@@ -34,14 +36,21 @@ export const benchCommand: CommandModule<object, BenchArgs> = {
       .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library" })
       .option("threads", { type: "number", describe: "threads of the TensorFlow engine" })
       .option("steps", { type: "number", default: 10, describe: "timed steps, after two for warming up" })
-      .option("inside", { type: "boolean", default: false, hidden: true, describe: "run in this process" }) as unknown as Argv<BenchArgs>,
-  handler: async ({ preset, engine, tfLib, threads, steps, seed, json, inside, compile, precision }) => {
-    const chosen = chooseEngine(engine, tfLib);
-    const result = await runBenchWorker(
-      { preset, engine: chosen.engine, threads, steps, seed: seed ?? "0", compilation: { compile, precision }, inside },
+      .option("inside", { type: "string", hidden: true, describe: "a request, run in this process" }) as unknown as Argv<BenchArgs>,
+  handler: async (args) => {
+    if (args.inside !== undefined) return console.log(JSON.stringify(await runBenchHere(JSON.parse(args.inside) as BenchRequest)));
+    const { preset, threads, steps, seed, json, compile, precision } = args;
+    const roofline = args.roofline ? rooflineRequest(args, precision) : undefined;
+    const chosen = chooseEngine(args.engine, args.tfLib);
+    if (roofline && chosen.engine === "wasm") {
+      const next = args.engine === "wasm" ? "leave --engine wasm out" : "`npm run tensorflow` gets it";
+      throw new UserError(`--roofline counts the work of traced steps, and tracing needs TensorFlow's binding and library; ${next}`);
+    }
+    const result = await runBench(
+      { preset, engine: chosen.engine, threads, steps, seed: seed ?? "0", compilation: { compile, precision }, roofline },
       workerEnvironment(chosen, threads),
     );
-    if (json || inside) return console.log(JSON.stringify(result));
+    if (json) return console.log(JSON.stringify(result));
     const ms = (seconds: number): string => `${(seconds * 1000).toFixed(1)} ms`;
     console.log(`preset ${preset} on ${result.engine}, ${result.running}; first step ${result.secondsToFirstStep.toFixed(1)} s`);
     for (const warning of result.warnings) console.log(warning);
@@ -53,5 +62,14 @@ export const benchCommand: CommandModule<object, BenchArgs> = {
     console.log(
       `a training step takes ${(result.secondsPerTrainStep.median / result.secondsOfProducts).toFixed(2)} times that; peak memory ${(result.peakRssBytes / 2 ** 20).toFixed(0)} MiB`,
     );
+    if (result.counted) {
+      const line = (name: string, { flops, bytes, shareOfMatmulSpeed, gigabytesPerSecond }: CountedStep): void =>
+        console.log(
+          `${name}counted ${(flops / 1e9).toFixed(1)} GFLOP, ${(bytes / 1e9).toFixed(2)} GB: ${(shareOfMatmulSpeed * 100).toFixed(0)} % of the matrix-product speed, ${gigabytesPerSecond.toFixed(1)} GB/s`,
+        );
+      line("training step    ", result.counted.trainStep);
+      line("evaluation step  ", result.counted.actStep);
+    }
+    if (result.roofline) console.log(describeRoofline(result.roofline));
   },
 };

@@ -1,0 +1,36 @@
+/** What the makers of GPUs say of them, for projections where none is at hand. */
+
+export interface DeviceProfile {
+  readonly name: string;
+  /** matrix products, dense: without the sparsity that data sheets double their numbers by */
+  readonly bf16TeraflopsPerSecond: number;
+  /** the same on plain float32 units, without TF32 */
+  readonly float32TeraflopsPerSecond: number;
+  readonly memoryGigabytesPerSecond: number;
+  /** what a program gets of it */
+  readonly memoryBytes: number;
+  readonly source: string;
+}
+
+export const DEVICE_PROFILES = {
+  l4: {
+    name: "L4",
+    bf16TeraflopsPerSecond: 121,
+    float32TeraflopsPerSecond: 30.3,
+    memoryGigabytesPerSecond: 300,
+    memoryBytes: 22.5e9,
+    source:
+      "NVIDIA L4 Tensor Core GPU datasheet (242 TFLOP/s bf16 with sparsity, 24 GB); 22.5 GB usable as the competition's notebooks see it",
+  },
+  h100: {
+    name: "H100",
+    bf16TeraflopsPerSecond: 989,
+    float32TeraflopsPerSecond: 67,
+    memoryGigabytesPerSecond: 3350,
+    memoryBytes: 80e9,
+    source: "NVIDIA H100 Tensor Core GPU datasheet, SXM (1979 TFLOP/s bf16 with sparsity, 80 GB)",
+  },
+} as const satisfies Record<string, DeviceProfile>;
+
+export type DeviceName = keyof typeof DEVICE_PROFILES;
+export const DEVICES = Object.keys(DEVICE_PROFILES) as DeviceName[];
