@@ -20,7 +20,7 @@ import { ALIGNMENT, type StoredFile, storedZip } from "./write-zip.ts";
 export type ForwardDtype = "bfloat16" | "float32";
 
 export interface ExportOptions {
-  /** file to write, or a folder that is there, in which it is called `step_N` */
+  /** file to write, or a folder (one that is there, or a name with a / at its end), in which it is called `step_N` */
   readonly out: string;
   /** rows of the puzzle embedding to write, each the mean, where the checkpoint keeps none; 1 unless given */
   readonly puzzleCount?: number | undefined;
@@ -107,7 +107,7 @@ function officialExpansion(model: ModelConfig, folder: string): number {
 }
 
 function targetFile(out: string, steps: number): string {
-  return statOf(out)?.isDirectory() ? join(out, `step_${steps}`) : out;
+  return out.endsWith("/") || statOf(out)?.isDirectory() ? join(out, `step_${steps}`) : out;
 }
 
 /** The same row again and again. */
@@ -149,7 +149,7 @@ function allConfigOf(
   const official = officialConfigOf(checkpoint);
   return {
     data_paths: training.dataSets,
-    ...(training.seed !== undefined && { seed: training.seed }),
+    ...(training.seed !== undefined && { seed: Number.isSafeInteger(Number(training.seed)) ? Number(training.seed) : training.seed }),
     ...official,
     seq_len: canvas * canvas,
     arch: {

@@ -163,6 +163,7 @@ test("a target that is a folder gets step_N; beside the yaml of another model no
   const official = join(folder, "official");
   mkdirSync(official);
   assert.equal(convertToPytorch(from, { out: official }).file, join(official, "step_77"));
+  assert.equal(convertToPytorch(from, { out: `${join(folder, "new")}/` }).file, join(folder, "new", "step_77"));
   assert.equal(convertToPytorch(from, { out: join(official, "copy") }).file, join(official, "copy")); // the yaml there says the same
   const before = readFileSync(join(official, "step_77"));
   const other = checkpoint({ keep: true, model: { hCycles: 2 } });
