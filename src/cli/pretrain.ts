@@ -1,6 +1,6 @@
 /** `pretrain`: trains a trunk and puzzle rows from scratch, from a checkpoint or from a training state, and writes a checkpoint. */
 import { accessSync, constants, mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Argv, CommandModule } from "yargs";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import { parseDuration } from "../budget/duration.ts";
@@ -152,7 +152,7 @@ function requestOf(args: PretrainArgs): PretrainRequest & { saved: SavedRun | un
     precision: args.precision,
     seed: saved?.seed ?? args.seed ?? "0", // another seed would give the rows other tasks
     level: args.logLevel ?? "info",
-    command: `trm ${process.argv.slice(2).join(" ")}`,
+    command: commandLine(process.argv.slice(2)),
   };
   writableFolder("--out", request.out);
   if (request.state !== undefined) {
@@ -173,6 +173,11 @@ function requestOf(args: PretrainArgs): PretrainRequest & { saved: SavedRun | un
     );
   }
   return { ...request, saved };
+}
+
+/** The command for the model card, which travels: files by their names alone. */
+function commandLine(words: readonly string[]): string {
+  return ["trm", ...words.map((word) => (word.startsWith("/") ? basename(word) : word))].join(" ");
 }
 
 function settingsOf(args: PretrainArgs, saved: SavedRun | undefined): Resolved<typeof PRETRAINING> {
