@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { before, test } from "node:test";
 import * as tf from "@tensorflow/tfjs-core";
 import fc from "fast-check";
@@ -14,6 +15,16 @@ import * as plain from "./plain-tensors.ts";
 /** Both engines have kernels of their own. */
 const engine = process.env.TRM_TEST_ENGINE === "tensorflow" ? "tensorflow" : "wasm";
 before(() => startEngine(engine));
+
+/** Why TensorFlow has none here; false where it must have them. */
+const without = ((): string | false => {
+  if (engine === "wasm") return false;
+  if (process.env.TRM_NATIVE_KERNELS === "off") return "TRM_NATIVE_KERNELS is off";
+  const flags = /^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1]?.split(" ") ?? [];
+  return flags.includes("avx2") && flags.includes("fma") ? false : "the processor has no AVX2";
+})();
+if (without) console.log(`own kernels skipped: ${without}`);
+const options = { skip: without };
 
 const RUNS = { numRuns: 60 };
 const seed = fc.integer();
@@ -95,7 +106,7 @@ test("a matrix product deeper than one cache block equals plain loops", () => {
   );
 });
 
-test("the fused norm and its gradient equal plain loops and tfjs's operations", () => {
+test("the fused norm and its gradient equal plain loops and tfjs's operations", options, () => {
   const size = fc.integer({ min: 1, max: 37 });
   fc.assert(
     fc.property(seed, size, size, fc.constantFrom(1e-3, 1, 30), (s, rows, width, spread) => {
@@ -120,7 +131,7 @@ test("the fused norm and its gradient equal plain loops and tfjs's operations", 
   );
 });
 
-test("the fused gate and its gradient equal plain loops and tfjs's operations, also where the sigmoid is flat", () => {
+test("the fused gate and its gradient equal plain loops and tfjs's operations, also where the sigmoid is flat", options, () => {
   fc.assert(
     fc.property(
       seed,
@@ -142,7 +153,7 @@ test("the fused gate and its gradient equal plain loops and tfjs's operations, a
   );
 });
 
-test("fused attention and its gradient equal plain loops and tfjs's operations", () => {
+test("fused attention and its gradient equal plain loops and tfjs's operations", options, () => {
   fc.assert(
     fc.property(
       seed,
@@ -180,7 +191,7 @@ test("fused attention and its gradient equal plain loops and tfjs's operations",
   );
 });
 
-test("the kernels' exponential is within two units in the last place (TensorFlow's: four) over all of float32's range", () => {
+test("the kernels' exponential is within two units in the last place (TensorFlow's: four) over all of float32's range", options, () => {
   const limit = engine === "wasm" ? 2.5e-7 : 5e-7;
   tf.tidy(() => {
     for (let x = 0; x <= 86; x += 0.37) {
