@@ -3,12 +3,16 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { type EngineName, startEngine } from "../backend/select.ts";
+import { UserError } from "../errors.ts";
 import { createRandom } from "../random.ts";
 import { type Compilation, stepRunner } from "../trace/compilation.ts";
 import { countSteps } from "./count-steps.ts";
 import type { Work } from "./project.ts";
 import { actStepWork, optimizerStepWork, roofline as projectRoofline, type RooflineReport, type RooflineRequest } from "./roofline.ts";
 import { BENCH_PRESETS, type BenchResult, benchModel, benchTrainStep } from "./train-step.ts";
+
+/** Status of a process that ended with a `UserError`. */
+const USER_ERROR = 1;
 
 export interface BenchRequest {
   readonly preset: string;
@@ -43,11 +47,18 @@ export interface CountedStep {
   readonly gigabytesPerSecond: number;
 }
 
-/** Does the work in a new process. */
+/**
+ * Does the work in a new process.
+ *
+ * @throws UserError where that process gives one, with its message
+ */
 export async function runBench(request: BenchRequest, environment: Record<string, string>): Promise<BenchReport> {
   const args = ["bench", "--inside", JSON.stringify(request)];
-  const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(import.meta.url), ...args], {
-    env: { ...process.env, ...environment },
+  const env = { ...process.env, ...environment };
+  const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(import.meta.url), ...args], { env }).catch((error) => {
+    const { code, stderr } = error as { code?: unknown; stderr?: string };
+    if (code !== USER_ERROR) throw error;
+    throw new UserError(stderr!.trimEnd().split("\n").at(-1)!, { cause: error });
   });
   return JSON.parse(stdout.trim().split("\n").at(-1)!) as BenchReport;
 }
