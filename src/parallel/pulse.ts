@@ -49,12 +49,14 @@ export function startPulse(): PulseSender {
 const THREAD = `
 const { workerData: { shared, parent, pipe, millis } } = require("node:worker_threads");
 const { writeSync } = require("node:fs");
-setInterval(() => {
+const send = () => {
   if (process.ppid !== parent) process.kill(process.pid, "SIGKILL");
   try {
     writeSync(pipe, Atomics.load(shared, 0) + " " + Atomics.load(shared, 1) + "\\n");
   } catch {}
-}, millis);
+};
+send(); // at once: a process that is stopped before its first pulse is missed much later
+setInterval(send, millis);
 `;
 
 /** The pulses in what came through the pipe; @param rest what a chunk ended with in the middle of a pulse */
