@@ -40,6 +40,9 @@ interface Look {
 /** Trains and predicts; each look at the memory comes between steps, after the garbage was collected. */
 async function trainAndLook(engine: EngineName, compile: CompileMode): Promise<Look[]> {
   await startEngine(engine);
+  const native = tf.backend() as unknown as { getNumOfTFTensors?(): number; getNumOfSavedModels?(): number };
+  const held = (): number[] => [tf.memory().numTensors, native.getNumOfTFTensors?.() ?? 0, native.getNumOfSavedModels?.() ?? 0];
+  const heldBefore = held();
   const { makeReady, compiled } = stepRunner(engine, { compile, precision: "float32" }, (sentence) => {
     throw new Error(sentence);
   });
@@ -69,11 +72,12 @@ async function trainAndLook(engine: EngineName, compile: CompileMode): Promise<L
     if (step % 10 === 5) await replica.predict(Array.from({ length: BATCH + 4 }, example), { actSteps: 2, stopAtHalt: step % 20 === 5 });
     if (step < WARM || step % EVERY !== 0) continue;
     globalThis.gc!();
-    const native = tf.backend() as unknown as { getNumOfTFTensors?(): number };
-    const { numTensors: tensors } = tf.memory();
-    looks.push({ step, tensors, nativeTensors: native.getNumOfTFTensors?.() ?? 0, residentBytes: process.memoryUsage.rss() });
+    const [tensors, nativeTensors] = held() as [number, number, number];
+    looks.push({ step, tensors, nativeTensors, residentBytes: process.memoryUsage.rss() });
   }
+  assert.equal(held()[2]! > 0, compiled, "steps are compiled");
   replica.dispose();
+  assert.deepEqual(held(), heldBefore, "what the replica took was freed");
   return looks;
 }
 
@@ -107,7 +111,8 @@ if (ASKED !== undefined) {
       for (const { step, tensors, nativeTensors } of looks) {
         assert.deepEqual([tensors, nativeTensors], [first.tensors, first.nativeTensors], `tensors after step ${step}`);
       }
-      const growth = last.residentBytes / first.residentBytes - 1;
+      // One look may come when the system has just taken pages away.
+      const growth = last.residentBytes / Math.max(...looks.slice(0, 3).map(({ residentBytes }) => residentBytes)) - 1;
       assert.ok(growth <= LIMIT, `resident memory grew by ${(100 * growth).toFixed(1)} %: ${megabytes.join(" ")} MiB`);
     });
   }
