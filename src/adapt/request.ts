@@ -8,6 +8,17 @@ import type { Recipe } from "../config/recipe.ts";
 import type { Compilation } from "../trace/compilation.ts";
 import type { RankedAnswer } from "../vote/rank.ts";
 
+/** What a worker may take of memory, and what of its use was decided by hand. */
+export interface MemoryRequest {
+  readonly bytesPerWorker: number;
+  /** where a GPU was planned for and the engine uses none */
+  readonly bytesWithoutGpu: number;
+  /** rows that go through the model together; by the memory unless given */
+  readonly microBatch: number | undefined;
+  /** compute blocks again for the gradient; by the memory unless given */
+  readonly recompute: boolean | undefined;
+}
+
 /** What a run is asked to do; every path and number resolved. */
 export interface RunRequest {
   readonly challenges: ReadChallenges;
@@ -34,7 +45,7 @@ export interface RunRequest {
   readonly environment: (rank: number) => Record<string, string>;
   readonly joined: boolean;
   readonly canvas: number | "auto";
-  readonly memoryBytesPerWorker: number;
+  readonly memory: MemoryRequest;
   /** seconds between two snapshots at least */
   readonly snapshotSeconds: number;
   /** the same on the engine that runs anywhere, where the one that was chosen need not be had */

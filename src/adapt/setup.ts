@@ -1,10 +1,11 @@
 /** What a run's request comes to on this machine: canvas, rows at a time, and the jobs of its workers. */
-import { microBatchFor, stepBytesPerRow } from "../budget/memory.ts";
+import { type MemoryPlan, planMemory } from "../budget/memory.ts";
 import { canvasSideFor } from "../encode/canvas-side.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import type { Job } from "../parallel/job.ts";
+import { meansOf } from "../trace/means.ts";
 import { itemsOf, ownerOf } from "./items.ts";
-import type { RunRequest } from "./request.ts";
+import { isPredictOnly, type RunRequest } from "./request.ts";
 
 /** Sizes of a run, and a job for each worker. */
 export interface Setup {
@@ -32,8 +33,20 @@ export function setUp(request: RunRequest): Setup {
   const model = { ...checkpoint.config.model, haltMaxSteps };
   const positions = model.prefixLength + canvas ** 2;
   const perWorker = Math.max(1, Math.ceil(recipe.batchSize / workers));
-  const rowBytes = stepBytesPerRow(model, positions, engine.engine === "tensorflow");
-  const microBatch = microBatchFor(request.memoryBytesPerWorker, rowBytes, perWorker);
+  const { bytesPerWorker, bytesWithoutGpu, microBatch: asked, recompute: wished } = request.memory;
+  const plan = (onGpu: boolean): MemoryPlan =>
+    planMemory({
+      model,
+      positions,
+      kind: isPredictOnly(request) ? "prediction" : "training",
+      means: meansOf(engine.engine, request.compilation, onGpu),
+      rows: perWorker,
+      budgetBytes: onGpu || request.gpus === 0 ? bytesPerWorker : bytesWithoutGpu,
+      microBatch: asked,
+      recompute: wished,
+    });
+  const memory = plan(request.gpus > 0);
+  const { microBatch, recompute } = memory;
   const shared: Job = {
     engine: engine.engine,
     threads: request.threads,
@@ -48,6 +61,8 @@ export function setUp(request: RunRequest): Setup {
     data: { kind: "tasks", tasks: chosen, variants: recipe.trainVariants, translate: recipe.translate, trainOnTests: false },
     globalBatch: joined ? recipe.batchSize : perWorker,
     microBatch,
+    recompute,
+    ...(request.gpus > 0 && { withoutGpu: plan(false) }),
     adam: { ...ADAM_ATAN2_DEFAULTS, weightDecay: recipe.weightDecay },
     puzzleWeightDecay: recipe.puzzleWeightDecay,
     explorationProbability: recipe.haltExploration,
@@ -72,7 +87,24 @@ export function setUp(request: RunRequest): Setup {
       ...shared,
       ...(!joined && { seed: `${seed}:${rank}`, trainOn: chosen.flatMap((_task, i) => (ownerOf(i, workers) === rank ? [i] : [])) }),
     })),
-    description: `${chosen.length} tasks, ${itemsOf(chosen, 0).length} test inputs on a ${canvas} x ${canvas} canvas; ${workers} workers on ${engine.engine} (${engine.reason}); batch ${recipe.batchSize}, ${microBatch} rows at a time in each`,
-    warnings: canvas > full ? [`canvas ${canvas} is larger than the checkpoint's, ${full}: rotary positions it was never trained on`] : [],
+    description: `${chosen.length} tasks, ${itemsOf(chosen, 0).length} test inputs on a ${canvas} x ${canvas} canvas; ${workers} workers on ${engine.engine} (${engine.reason}); batch ${recipe.batchSize}, ${describeMemory(memory)}`,
+    warnings: [
+      ...(canvas > full ? [`canvas ${canvas} is larger than the checkpoint's, ${full}: rotary positions it was never trained on`] : []),
+      ...(memory.bytes > memory.budgetBytes
+        ? [
+            `a worker will take about ${gigabytes(memory.bytes)} of memory, more than its share of ${gigabytes(memory.budgetBytes)}; fewer --workers or a smaller --canvas would do`,
+          ]
+        : []),
+    ],
   };
+}
+
+/** How the batch goes through the model, and what that is expected to take. */
+function describeMemory({ microBatch, recompute, bytes, budgetBytes }: MemoryPlan): string {
+  const again = recompute ? ", blocks computed again for their gradient" : "";
+  return `${microBatch} rows at a time in each${again} (about ${gigabytes(bytes)} of its ${gigabytes(budgetBytes)})`;
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -1,4 +1,4 @@
-/** How many GPUs the driver shows; asks no tensor library. */
+/** How many GPUs the driver shows, and what memory they have; asks no tensor library. */
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 
@@ -26,4 +26,30 @@ export function countGpus(probes: readonly GpuProbe[] = [driverProbe, procProbe]
     } catch {} // this way of asking isn't there; the next one may be
   }
   return 0;
+}
+
+/** Bytes of memory of each GPU in the driver's order; throws where it can't tell. */
+export type GpuMemoryProbe = () => number[];
+
+const driverMemoryProbe: GpuMemoryProbe = () =>
+  execFileSync("nvidia-smi", ["--query-gpu=memory.total", "--format=csv,noheader,nounits"], {
+    encoding: "utf8",
+    timeout: 10_000,
+    stdio: ["ignore", "pipe", "ignore"],
+  })
+    .split("\n")
+    .filter((line) => line.trim() !== "")
+    .map((line) => Number(line) * 2 ** 20);
+
+/**
+ * Memory of so many GPUs as there are to be used: the smallest of those that the driver has, for each; undefined where it
+ * doesn't tell (the kernel driver's folder, which images without nvidia-smi have, knows nothing of it).
+ */
+export function gpuMemory(count: number, probe: GpuMemoryProbe = driverMemoryProbe): (number | undefined)[] {
+  let smallest: number | undefined;
+  try {
+    const known = probe().filter((bytes) => bytes > 0);
+    if (known.length > 0) smallest = Math.min(...known);
+  } catch {} // not told
+  return Array.from({ length: count }, () => smallest);
 }

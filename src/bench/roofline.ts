@@ -1,13 +1,14 @@
 /** What a training would take on GPUs that are not at hand: steps counted from their traces, times by a roofline. */
-import { microBatchFor, stepBytesPerRow } from "../budget/memory.ts";
+import { memoryShare } from "../backend/memory-share.ts";
+import { type Means, planMemory } from "../budget/memory.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { countSteps, type StepCounts } from "./count-steps.ts";
 import { DEVICE_PROFILES, type DeviceName } from "./device-profiles.ts";
 import { type Projection, type ProjectionAssumptions, project, type Work } from "./project.ts";
 import { BENCH_PRESETS, benchModel } from "./train-step.ts";
 
-/** Gradients' and optimizer's own memory, the library's, and what fragments cost. */
-const MEMORY_SHARE = 0.85;
+/** How a worker with a GPU of its own runs its steps. */
+const ON_GPU: Means = { engine: "tensorflow", steps: "xla", device: "gpu", ownKernels: false };
 
 export interface RooflineRequest {
   readonly devices: readonly DeviceName[];
@@ -64,8 +65,10 @@ export function roofline(request: RooflineRequest): RooflineReport {
   };
   const projections = request.devices.map((device): DeviceRoofline => {
     const profile = DEVICE_PROFILES[device];
-    const bytesPerRow = stepBytesPerRow(model, model.prefixLength + canvas ** 2, true);
-    const microBatch = Math.min(rows, request.microBatch ?? microBatchFor(MEMORY_SHARE * profile.memoryBytes, bytesPerRow, rows));
+    const budgetBytes = memoryShare({ engine: "tensorflow", workers: 1, gpus: [profile.memoryBytes] });
+    const positions = model.prefixLength + canvas ** 2;
+    const asked = { microBatch: request.microBatch, recompute };
+    const { microBatch } = planMemory({ model, positions, kind: "training", means: ON_GPU, rows, budgetBytes, ...asked });
     const counts = countsOf(microBatch);
     const train = optimizerStepWork(counts, rows / microBatch, assumptions.workers);
     const act = actStepWork(counts, rows / microBatch);

@@ -1,27 +1,143 @@
-/** What a training step needs of memory, and so how many rows may go through the model together. */
-import { innerSize, type ModelConfig } from "../model/config.ts";
+/** What a worker needs of memory, as a formula whose numbers were measured (`bench --memory` does it again), and how a batch is cut to fit. */
+import { innerSize, type ModelConfig, trunkSize } from "../model/config.ts";
 
-/** Temporary tensors of gradients and optimizer, beside what is saved for the backward pass. Measured on preset S, see bench. */
-const TEMPORARY_SHARE = 1.6;
-
-/**
- * Bytes that one row of the batch takes at the peak of a training step.
- *
- * Saved per token and block: q|k|v, attention's output, two normed states, gate|up and their product; per block also the
- * attention weights where the engine keeps them.
- *
- * @param positions   T, prefix and canvas
- * @param keepsScores whether attention weights are saved (op by op on TensorFlow; the wasm kernels compute them anew)
- */
-export function stepBytesPerRow(model: ModelConfig, positions: number, keepsScores: boolean): number {
-  const blocks = (model.lCycles + 1) * model.lLayers;
-  const perToken = 6 * model.hiddenSize + 3 * innerSize(model);
-  const scores = keepsScores ? 2 * model.numHeads * positions * positions : 0;
-  return 4 * TEMPORARY_SHARE * blocks * (positions * perToken + scores);
+/** How a worker computes, as far as memory goes. */
+export interface Means {
+  readonly engine: "wasm" | "tensorflow";
+  readonly steps: "op by op" | "graph" | "xla";
+  readonly device: "cpu" | "gpu";
+  /** attention, norm and gate in kernels of our own, which keep no attention scores */
+  readonly ownKernels: boolean;
 }
 
-/** Rows that fit `bytes` of memory: at least one, at most all of them, spread evenly over the passes. */
-export function microBatchFor(bytes: number, bytesPerRow: number, rows: number): number {
-  const fit = Math.max(1, Math.min(rows, Math.floor(bytes / bytesPerRow)));
-  return Math.ceil(rows / Math.ceil(rows / fit));
+/** What is computed. */
+export interface Work {
+  readonly model: ModelConfig;
+  /** T: prefix and canvas */
+  readonly positions: number;
+  readonly kind: "training" | "prediction";
+  /** blocks are computed again for the gradient */
+  readonly recompute: boolean;
+}
+
+/** Bytes at the peak of a worker: of its process on a CPU, of the device's memory on a GPU. */
+export interface MemoryDemand {
+  /** whatever the batch */
+  readonly fixedBytes: number;
+  /** of each row that goes through the model together with others */
+  readonly rowBytes: number;
+  /** of each row of the worker's batch, for the states that it carries from step to step */
+  readonly carriedBytes: number;
+}
+
+/** What holds for an engine and a way of running steps, measured. */
+interface Measured {
+  /** bytes of a worker that has a tiny model: Node, the libraries, and with XLA its compiler */
+  readonly base: number;
+  /** tensors as large as the trunk, while training and predicting: weights, moments and average, old and new, gradient, slices, what an allocator can't give back */
+  readonly trunks: { readonly training: number; readonly prediction: number };
+  /** memory taken over memory used by the rows' tensors: gaps between them, tensors that wait for others */
+  readonly slack: number;
+}
+
+/** On x86-64 Linux with Node 20 and TensorFlow 2.21. Precision makes no difference: bfloat16 copies come beside the float32 ones. */
+const MEASURED: Readonly<Record<"wasm" | Means["steps"], Measured>> = {
+  wasm: { base: 130e6, trunks: { training: 14, prediction: 8 }, slack: 1.25 },
+  "op by op": { base: 425e6, trunks: { training: 14, prediction: 8 }, slack: 1.2 },
+  graph: { base: 440e6, trunks: { training: 11, prediction: 7 }, slack: 1.15 },
+  xla: { base: 700e6, trunks: { training: 11, prediction: 7 }, slack: 1.25 },
+};
+
+/** Tensors as large as the trunk that blocks computed again take more, op by op: their weights' gradients beside the sums so far. */
+const TRUNKS_AGAIN = 5;
+
+/** A GPU's share of `base`: CUDA's context and its libraries' work space. Assumed, not measured. */
+const GPU_BASE = 1e9;
+
+/** The memory that work takes. */
+export function memoryDemand(work: Work, means: Means): MemoryDemand {
+  const { model, positions, kind } = work;
+  const { base, trunks, slack } = MEASURED[means.engine === "wasm" ? "wasm" : means.steps];
+  const trunksHeld = trunks[kind] + (work.recompute && means.steps === "op by op" ? TRUNKS_AGAIN : 0);
+  return {
+    fixedBytes: (means.device === "gpu" ? GPU_BASE : base) + 4 * trunksHeld * trunkSize(model),
+    rowBytes: 4 * slack * positions * numbersPerToken(work, means),
+    carriedBytes: kind === "training" ? 4 * 2 * positions * model.hiddenSize : 0,
+  };
+}
+
+/**
+ * Float32 numbers that lie in memory at the peak, per token of a row that goes through the model.
+ *
+ * A block keeps for its gradient: its input, q | k | v, what attention gave, the first norm, gate | up and their product;
+ * without own kernels also the attention scores and the gate's sigmoid. Op by op there are all the gradients beside it,
+ * which tfjs frees at the end alone.
+ */
+function numbersPerToken({ model, positions, kind, recompute }: Work, { steps, ownKernels }: Means): number {
+  const D = model.hiddenSize;
+  const F = innerSize(model);
+  const passes = model.lCycles + 1;
+  const blocks = passes * model.lLayers;
+  const scores = ownKernels ? 0 : model.numHeads * positions;
+  const kept = 6 * D + (ownKernels ? 3 : 4) * F + scores;
+  if (steps === "op by op") {
+    const all = 8 * D + 3 * F + scores;
+    if (kind === "prediction") return all + 32 * D;
+    return recompute ? 5 * blocks * D + 2 * all : 2 * blocks * all;
+  }
+  if (kind === "prediction") return 4 * D + 3 * F + scores;
+  const gradient = 4 * (D + F) + 2 * scores; // of the block whose gradient is being computed
+  return (recompute ? blocks * D + kept : blocks * kept) + passes * D + gradient;
+}
+
+/** How a worker's share of the batch goes through the model. */
+export interface MemoryPlan {
+  /** rows that go through the model together */
+  readonly microBatch: number;
+  readonly recompute: boolean;
+  /** expected at the peak, in all */
+  readonly bytes: number;
+  readonly budgetBytes: number;
+}
+
+/** What is to fit, and what the user has decided already. */
+export interface PlanRequest extends Omit<Work, "recompute"> {
+  readonly means: Means;
+  /** rows of the worker's batch */
+  readonly rows: number;
+  readonly budgetBytes: number;
+  readonly microBatch?: number | undefined;
+  readonly recompute?: boolean | undefined;
+}
+
+/** Tokens that should go through the model together, lest a processor or a GPU have too little to do at a time. */
+const WORTHWHILE_TOKENS = { cpu: 512, gpu: 8192 } as const;
+
+/**
+ * As many rows at a time as fit, in parts of one size where that can be. Blocks are computed again for the gradient only where
+ * too few rows fit otherwise: that costs a fifth of the time, smaller parts next to nothing.
+ *
+ * @returns one row at a time where not even that fits: trying costs nothing, for running out of memory is an error that can be told
+ */
+export function planMemory(request: PlanRequest): MemoryPlan {
+  const { means, positions, rows, budgetBytes } = request;
+  const planned = (recompute: boolean): MemoryPlan => {
+    const { fixedBytes, rowBytes, carriedBytes } = memoryDemand({ ...request, recompute }, means);
+    const room = budgetBytes - fixedBytes - rows * carriedBytes;
+    const microBatch = Math.min(rows, request.microBatch ?? partOf(rows, Math.floor(room / rowBytes)));
+    return { microBatch, recompute, bytes: fixedBytes + microBatch * rowBytes + rows * carriedBytes, budgetBytes };
+  };
+  if (request.recompute !== undefined || request.kind === "prediction") return planned(request.recompute ?? false);
+  const kept = planned(false);
+  const wanted = Math.min(rows, Math.ceil(WORTHWHILE_TOKENS[means.device] / positions));
+  if (kept.microBatch >= wanted && kept.bytes <= budgetBytes) return kept;
+  const again = planned(true);
+  return again.microBatch > kept.microBatch || kept.bytes > budgetBytes ? again : kept;
+}
+
+/** Rows of a part: at most `fit`, at least one; the largest that cuts `rows` evenly, unless that is less than half of what fits. */
+export function partOf(rows: number, fit: number): number {
+  const most = Math.max(1, Math.min(rows, fit));
+  for (let part = most; part > most / 2; part--) if (rows % part === 0) return part;
+  return Math.ceil(rows / Math.ceil(rows / most));
 }

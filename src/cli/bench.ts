@@ -2,6 +2,7 @@
 import type { Argv, CommandModule } from "yargs";
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
+import { checkMemory, describeMemoryCheck, MEMORY_CASES, type MemoryCase, type MemoryCheck, runMemoryCase } from "../bench/memory.ts";
 import { type BenchRequest, type CountedStep, runBench, runBenchHere } from "../bench/process.ts";
 import { BENCH_PRESETS } from "../bench/train-step.ts";
 import { UserError } from "../errors.ts";
@@ -20,6 +21,8 @@ interface BenchArgs extends RooflineArgs {
   seed?: string;
   json?: boolean;
   inside?: string | undefined;
+  memory: boolean;
+  memoryCase?: string | undefined;
 }
 
 export const benchCommand: CommandModule<object, BenchArgs> = {
@@ -36,9 +39,17 @@ export const benchCommand: CommandModule<object, BenchArgs> = {
       .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library" })
       .option("threads", { type: "number", describe: "threads of the TensorFlow engine" })
       .option("steps", { type: "number", default: 10, describe: "timed steps, after two for warming up" })
+      .option("memory", {
+        type: "boolean",
+        default: false,
+        describe: "instead: peak memory over a spread of sizes, beside what the memory model says (half an hour)",
+      })
+      .option("memory-case", { type: "string", hidden: true, describe: "a case, run in this process" })
       .option("inside", { type: "string", hidden: true, describe: "a request, run in this process" }) as unknown as Argv<BenchArgs>,
   handler: async (args) => {
     if (args.inside !== undefined) return console.log(JSON.stringify(await runBenchHere(JSON.parse(args.inside) as BenchRequest)));
+    if (args.memoryCase !== undefined) return console.log(JSON.stringify(await runMemoryCase(JSON.parse(args.memoryCase) as MemoryCase)));
+    if (args.memory) return benchMemory(args);
     const { preset, threads, steps, seed, json, compile, precision } = args;
     const roofline = args.roofline ? rooflineRequest(args, precision) : undefined;
     const chosen = chooseEngine(args.engine, args.tfLib);
@@ -73,3 +84,25 @@ export const benchCommand: CommandModule<object, BenchArgs> = {
     if (result.roofline) console.log(describeRoofline(result.roofline));
   },
 };
+
+/** One line a case as it comes; cases of an engine that is not at hand, or not the one asked for, are left out. */
+async function benchMemory({ engine, tfLib, json }: BenchArgs): Promise<void> {
+  const engines = engine === "auto" ? (["wasm", "tensorflow"] as const) : [engine];
+  const chosen = new Map(
+    engines.flatMap((name) => {
+      const found = chooseEngine(engine === "auto" && name === "tensorflow" ? "auto" : name, tfLib);
+      return found.engine === name ? [[name, found] as const] : [];
+    }),
+  );
+  const checks: MemoryCheck[] = [];
+  for (const measured of MEMORY_CASES) {
+    const on = chosen.get(measured.engine);
+    if (!on) continue;
+    const check = await checkMemory(measured, workerEnvironment(on));
+    checks.push(check);
+    if (!json) console.log(describeMemoryCheck(check));
+  }
+  const offs = checks.map(({ expectedBytes, bytes }) => Math.abs(expectedBytes / bytes - 1));
+  if (json) console.log(JSON.stringify({ checks, largestOff: Math.max(...offs) }));
+  else console.log(`off by ${(100 * Math.max(...offs)).toFixed(0)} % at most`);
+}

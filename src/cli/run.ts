@@ -1,6 +1,6 @@
 /** `run`: from challenges.json to submission.json within a budget. */
 import { existsSync, readFileSync } from "node:fs";
-import { availableParallelism, totalmem } from "node:os";
+import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import type { Argv, CommandModule } from "yargs";
 import type { RunRequest } from "../adapt/request.ts";
@@ -10,7 +10,8 @@ import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
 import type { Entry } from "../arc/challenges-json.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import { type ChosenEngine, chooseEngine, workerEnvironment } from "../backend/choose.ts";
-import { countGpus } from "../backend/gpus.ts";
+import { countGpus, gpuMemory } from "../backend/gpus.ts";
+import { memoryShare } from "../backend/memory-share.ts";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import { realClock } from "../budget/clock.ts";
 import { parseDuration } from "../budget/duration.ts";
@@ -26,6 +27,7 @@ import { validateSubmission } from "../submission/validate.ts";
 import { writeSubmission } from "../submission/write.ts";
 import type { CompileMode, Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
+import { type Recompute, withMemoryFlags } from "./memory-flags.ts";
 import { chooseTasks, MAX_WORKERS, parseCanvas, parseWorkers, spentSeconds, workersFor } from "./run-options.ts";
 import { printTable } from "./run-table.ts";
 
@@ -45,6 +47,8 @@ interface RunArgs {
   engine: EngineChoice;
   compile: CompileMode;
   precision: Precision;
+  microBatch: number | undefined;
+  recompute: Recompute;
   tfLib: string | undefined;
   sync: "allreduce" | "none";
   canvas: string;
@@ -79,6 +83,8 @@ const KEPT = {
   engine: "auto",
   compile: "auto",
   precision: "auto",
+  microBatch: undefined,
+  recompute: "auto",
   tfLib: undefined,
   sync: "allreduce",
   canvas: "auto",
@@ -94,7 +100,7 @@ export const runCommand: CommandModule<object, RunArgs> = {
   describe: "Adapt to the tasks of a challenges file, predict, vote, and write submission.json",
   builder: (y) =>
     withRecipeFlags(
-      withCompilationFlags(y)
+      withMemoryFlags(withCompilationFlags(y))
         .option("challenges", { type: "string", describe: "Kaggle challenges file, or folder of task files (required)" })
         .option("checkpoint", { type: "string", describe: "folder of a pre-trained checkpoint (required)" })
         .option("solutions", { type: "string", describe: "solutions file: score at the end (dry run); answers are never looked at before" })
@@ -236,7 +242,12 @@ async function runHandler(given: RunArgs): Promise<void> {
         }),
         joined: args.sync === "allreduce",
         canvas,
-        memoryBytesPerWorker: engine.engine === "wasm" ? 0.6e9 : (0.4 * totalmem()) / workers,
+        memory: {
+          bytesPerWorker: memoryShare({ engine: engine.engine, workers, gpus: gpuMemory(gpus) }),
+          bytesWithoutGpu: memoryShare({ engine: engine.engine, workers, gpus: [] }),
+          microBatch: args.microBatch,
+          recompute: args.recompute === "auto" ? undefined : args.recompute === "on",
+        },
         snapshotSeconds,
         seed: args.seed ?? KEPT.seed,
         recipe,

@@ -42,6 +42,12 @@ export function innerSize({
   return Math.ceil(wanted / innerMultiple) * innerMultiple;
 }
 
+/** Numbers in the trunk; `parameterLayout` says where each lies. */
+export function trunkSize(config: ModelConfig): number {
+  const { hiddenSize: D, vocabularySize: V, lLayers } = config;
+  return 2 * V * D + 2 * D + 2 + lLayers * (4 * D * D + 3 * D * innerSize(config));
+}
+
 /** Width of one attention head. */
 export function headSize({ hiddenSize, numHeads }: ModelConfig): number {
   return hiddenSize / numHeads;

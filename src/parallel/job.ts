@@ -55,6 +55,10 @@ export interface Job {
   readonly trainOn?: readonly number[] | undefined;
   readonly globalBatch: number;
   readonly microBatch: number;
+  /** whether blocks are computed again for the gradient, for want of memory */
+  readonly recompute: boolean;
+  /** the same for a worker whose engine turns out to use no GPU, though one was planned for */
+  readonly withoutGpu?: { readonly microBatch: number; readonly recompute: boolean } | undefined;
   readonly adam: AdamATan2Settings;
   readonly puzzleWeightDecay: number;
   readonly explorationProbability: number;

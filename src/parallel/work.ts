@@ -68,8 +68,8 @@ export class Work {
     const engine = await startEngine(job.engine, { threads: job.threads });
     const warn = (sentence: string): void => send({ kind: "warning", sentence });
     const running = stepRunner(job.engine, job.compilation, warn);
-    if (job.expectsGpu && !engine.usesGpu)
-      warn("the driver shows a GPU, but the engine does not use it and computes on the CPU; `trm doctor` may say why");
+    const onCpu = job.expectsGpu === true && !engine.usesGpu;
+    if (onCpu) warn("the driver shows a GPU, but the engine does not use it and computes on the CPU; `trm doctor` may say why");
     const random = createRandom(job.seed);
     const saved = job.trunk.kind === "state" ? loadTrainingState(job.trunk.folder) : undefined;
     if (job.trunk.kind === "state" && !saved) throw new UserError(`${job.trunk.folder}: no training state here to resume`);
@@ -80,7 +80,8 @@ export class Work {
       model: job.model,
       positions,
       globalBatch: job.globalBatch,
-      microBatch: job.microBatch,
+      microBatch: Math.min(job.microBatch, (onCpu && job.withoutGpu?.microBatch) || job.microBatch),
+      recompute: (onCpu && job.withoutGpu?.recompute) || job.recompute,
       adam: job.adam,
       puzzleWeightDecay: job.puzzleWeightDecay,
       explorationProbability: job.explorationProbability,

@@ -1,9 +1,10 @@
 /** Pre-training on real and generated tasks: the course of a run, from the first step to the written checkpoint. */
 import { rmSync } from "node:fs";
-import { availableParallelism, totalmem } from "node:os";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
-import { countGpus } from "../backend/gpus.ts";
+import { countGpus, gpuMemory } from "../backend/gpus.ts";
+import { memoryShare } from "../backend/memory-share.ts";
 import { type Clock, realClock } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
 import { finishCheckpoint, type Json } from "../checkpoint/training-state.ts";
@@ -53,8 +54,8 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   const threads =
     request.threads ??
     (engine.engine === "tensorflow" && gpus === 0 ? Math.max(1, Math.floor(availableParallelism() / workers)) : undefined);
-  const memoryBytes = engine.engine === "wasm" ? 0.6e9 : (0.4 * totalmem()) / workers;
-  const job = jobOf(request, model, set, maxSteps, { engine: engine.engine, workers, threads, memoryBytes });
+  const memoryBytes = memoryShare({ engine: engine.engine, workers, gpus: gpuMemory(gpus) });
+  const job = jobOf(request, model, set, maxSteps, { engine: engine.engine, workers, threads, gpus, memoryBytes });
   if (request.resume !== undefined) finishCheckpoint(request.resume, out);
   // Lost workers come back from snapshots of this process; what an earlier one left is older than the state, or newer than it.
   const snapshots = request.state === undefined ? undefined : join(request.state, "snapshots");

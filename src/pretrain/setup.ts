@@ -1,6 +1,6 @@
 /** What a request comes to: model, tasks, course, and the job of each worker. */
 import { createHash } from "node:crypto";
-import { microBatchFor, stepBytesPerRow } from "../budget/memory.ts";
+import { planMemory } from "../budget/memory.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import type { Pretraining } from "../config/pretraining.ts";
 import { splitPairs } from "../data/build.ts";
@@ -9,6 +9,7 @@ import { UserError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import type { Job } from "../parallel/job.ts";
+import { meansOf } from "../trace/means.ts";
 import type { PretrainRequest } from "./request.ts";
 import type { SavedRun } from "./saved-run.ts";
 import { type PretrainingTasks, readPretrainingTasks, type Tell } from "./tasks.ts";
@@ -112,6 +113,9 @@ export interface WorkerMeans {
   readonly engine: "wasm" | "tensorflow";
   readonly workers: number;
   readonly threads: number | undefined;
+  /** GPUs that the workers are spread over */
+  readonly gpus: number;
+  /** for each worker */
   readonly memoryBytes: number;
 }
 
@@ -121,15 +125,23 @@ export function jobOf(
   model: ModelConfig,
   { data }: TrainingSet,
   plannedSteps: number | undefined,
-  { engine, workers, threads, memoryBytes }: WorkerMeans,
+  { engine, workers, threads, gpus, memoryBytes }: WorkerMeans,
 ): Job {
   const { settings, from, resume } = request;
   const positions = model.prefixLength + settings.canvas ** 2;
-  const rows = Math.ceil(settings.batchSize / workers);
+  const compilation = { compile: request.compile, precision: request.precision };
+  const { microBatch, recompute } = planMemory({
+    model,
+    positions,
+    kind: "training",
+    means: meansOf(engine, compilation, gpus > 0),
+    rows: Math.ceil(settings.batchSize / workers),
+    budgetBytes: memoryBytes,
+  });
   return {
     engine,
     threads,
-    compilation: { compile: request.compile, precision: request.precision },
+    compilation,
     seed: request.seed,
     model,
     canvas: settings.canvas,
@@ -144,7 +156,8 @@ export function jobOf(
     rowMemory: { bytes: request.rowMemoryBytes, folder: request.state ?? request.out },
     data: { kind: "pretraining", ...data },
     globalBatch: settings.batchSize,
-    microBatch: microBatchFor(memoryBytes, stepBytesPerRow(model, positions, engine === "tensorflow"), rows),
+    microBatch,
+    recompute,
     adam: { ...ADAM_ATAN2_DEFAULTS, weightDecay: settings.weightDecay },
     puzzleWeightDecay: settings.puzzleWeightDecay,
     explorationProbability: settings.haltExploration,

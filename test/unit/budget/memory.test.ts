@@ -1,26 +1,120 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { microBatchFor, stepBytesPerRow } from "../../../src/budget/memory.ts";
+import { memoryShare } from "../../../src/backend/memory-share.ts";
+import { benchModel } from "../../../src/bench/train-step.ts";
+import { type Means, memoryDemand, type PlanRequest, partOf, planMemory, type Work } from "../../../src/budget/memory.ts";
+import { trunkSize } from "../../../src/model/config.ts";
+import { parameterCount, parameterLayout } from "../../../src/model/parameters.ts";
+import { meansOf } from "../../../src/trace/means.ts";
 import { TINY } from "../train/tiny-replica.ts";
 
-test("a pass holds no more rows than fit, at least one, and the passes are evenly filled", () => {
+/** The competition's model: hidden 512, 8 heads, 2 layers, prefix 16. */
+const FULL = benchModel({ hiddenSize: 512, numHeads: 8, canvas: 30, batch: 1 });
+const FULL_CANVAS = 16 + 30 * 30;
+const ON_CPU: Means = { engine: "tensorflow", steps: "graph", device: "cpu", ownKernels: true };
+const ON_GPU = meansOf("tensorflow", { compile: "auto", precision: "auto" }, true);
+
+const full = (changes: Partial<PlanRequest>): PlanRequest => ({
+  model: FULL,
+  positions: FULL_CANVAS,
+  kind: "training",
+  means: ON_CPU,
+  rows: 96,
+  budgetBytes: 24e9,
+  ...changes,
+});
+
+test("parts hold no more rows than fit, at least one, are of one size where that can be, and not less than half of what fits", () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: 0, max: 3000 }), (rows, fit) => {
-      const micro = microBatchFor(fit * 100 + 50, 100, rows);
-      assert.ok(micro >= 1 && micro <= rows && micro <= Math.max(1, fit));
-      const passes = Math.ceil(rows / micro);
-      assert.equal(passes, Math.ceil(rows / Math.max(1, Math.min(rows, fit))), "no more passes than needed");
-      assert.ok(passes * micro - rows < passes, "the last pass lacks less than one row for each pass");
+    fc.property(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: -5, max: 3000 }), (rows, fit) => {
+      const part = partOf(rows, fit);
+      const most = Math.max(1, Math.min(rows, fit));
+      assert.ok(part >= 1 && part <= most && 2 * part >= most, `${part} of ${most}`);
+      const divisor = Array.from({ length: most }, (_, i) => most - i).find((size) => rows % size === 0)!;
+      if (2 * divisor > most) assert.equal(part, divisor, "the largest that cuts the batch evenly");
+      else assert.equal(Math.ceil(rows / part), Math.ceil(rows / most), "no more passes than needed");
     }),
   );
 });
 
-test("a row's memory grows with its positions: in proportion, and with their square where scores are kept", () => {
-  const bytes = (positions: number, keeps: boolean): number => stepBytesPerRow(TINY, positions, keeps);
-  assert.equal(bytes(200, false), 2 * bytes(100, false));
-  const scores = (positions: number): number => bytes(positions, true) - bytes(positions, false);
-  assert.ok(Math.abs(scores(200) / scores(100) - 4) < 1e-12);
-  // 6 x 16 + 3 x 24 numbers a token and block; 3 passes of 1 layer; 4 bytes; 1.6 for what is temporary.
-  assert.ok(Math.abs(bytes(100, false) - 4 * 1.6 * 3 * 100 * (6 * 16 + 3 * 24)) < 1e-6);
+test("the trunk's size is that of its parameters", () => {
+  for (const model of [TINY, FULL, { ...TINY, lLayers: 3, vocabularySize: 5 }])
+    assert.equal(trunkSize(model), parameterCount(parameterLayout(model)));
+});
+
+test("a batch of 384 at full size fits four GPUs of 24 GB: 96 rows each, in equal parts that keep a GPU busy", () => {
+  const budgetBytes = memoryShare({ engine: "tensorflow", workers: 4, gpus: [24e9, 24e9, 24e9, 24e9] });
+  assert.ok(Math.abs(budgetBytes / 21.6e9 - 1) < 1e-9);
+  for (const recompute of [undefined, true, false]) {
+    const plan = planMemory(full({ means: ON_GPU, budgetBytes, recompute }));
+    assert.ok(plan.bytes <= budgetBytes, `${plan.bytes}`);
+    assert.equal(96 % plan.microBatch, 0);
+    assert.ok(plan.microBatch * FULL_CANVAS >= 8192, `${plan.microBatch} rows`);
+    assert.equal(plan.recompute, recompute ?? false);
+  }
+  // All 96 rows at once would not fit: attention scores alone are 27 MB a row and block, and the gradient goes through ten blocks.
+  assert.ok(planMemory(full({ means: ON_GPU, budgetBytes, microBatch: 96, recompute: false })).bytes > 96 * 10 * 8 * FULL_CANVAS ** 2 * 4);
+});
+
+test("the full-size step fits 6 GB on a processor, and a worker that shares a small machine computes blocks again", () => {
+  const plan = planMemory(full({ budgetBytes: 6e9 }));
+  assert.ok(plan.bytes <= 6e9 && !plan.recompute && plan.microBatch >= 8, JSON.stringify(plan));
+  const small = planMemory(full({ budgetBytes: 1.3e9, rows: 1 }));
+  const tiny = planMemory(full({ budgetBytes: 0.95e9, rows: 1 }));
+  assert.deepEqual([small.recompute, tiny.recompute, tiny.microBatch], [false, true, 1]);
+  assert.ok(tiny.bytes <= 0.95e9 && tiny.bytes < small.bytes);
+  // Where nothing fits, one row at a time is tried, the cheaper way.
+  const none = planMemory(full({ budgetBytes: 1e8 }));
+  assert.ok(none.microBatch === 1 && none.recompute && none.bytes > none.budgetBytes);
+});
+
+test("what the user has decided stands, within the batch", () => {
+  for (const recompute of [true, false]) {
+    const plan = planMemory(full({ budgetBytes: 1e9, microBatch: 500, recompute }));
+    assert.deepEqual([plan.microBatch, plan.recompute], [96, recompute]);
+  }
+  assert.equal(planMemory(full({ budgetBytes: 1e12, microBatch: 7 })).microBatch, 7);
+});
+
+test("more memory never means smaller parts, nor more work", () => {
+  const means = fc.constantFrom<Means>(ON_CPU, ON_GPU, { engine: "wasm", steps: "op by op", device: "cpu", ownKernels: true });
+  const sizes = fc.record({ rows: fc.integer({ min: 1, max: 400 }), side: fc.integer({ min: 1, max: 30 }), means });
+  fc.assert(
+    fc.property(sizes, fc.double({ min: 1e8, max: 1e11, noNaN: true }), ({ rows, side, means }, budgetBytes) => {
+      const request = full({ rows, means, positions: 16 + side ** 2 });
+      const [less, more] = [planMemory({ ...request, budgetBytes }), planMemory({ ...request, budgetBytes: 2 * budgetBytes })];
+      assert.ok(more.recompute <= less.recompute);
+      if (more.recompute === less.recompute) assert.ok(more.microBatch >= less.microBatch);
+    }),
+  );
+});
+
+test("what a row takes grows with its positions, with their square where scores are kept; a prediction takes less than a training", () => {
+  const work: Work = { model: FULL, positions: 100, kind: "training", recompute: false };
+  const row = (positions: number, means: Means, changes: Partial<Work> = {}): number =>
+    memoryDemand({ ...work, positions, ...changes }, means).rowBytes;
+  assert.ok(Math.abs(row(200, ON_CPU) / row(100, ON_CPU) - 2) < 1e-12);
+  const composed = { ...ON_CPU, ownKernels: false };
+  // second differences leave the scores alone: 8 heads x T^2, kept in ten blocks, twice more where the gradient is, 15 % lost
+  const square = row(300, composed) - 2 * row(200, composed) + row(100, composed);
+  assert.ok(Math.abs(square / (12 * 8 * 2 * 100 ** 2 * 4 * 1.15) - 1) < 1e-9, `${square}`);
+  for (const means of [ON_CPU, composed, ON_GPU, { ...composed, steps: "op by op" } as const]) {
+    const [kept, again, prediction] = [{}, { recompute: true }, { kind: "prediction" }] as const;
+    assert.ok(row(916, means, again) < 0.5 * row(916, means, kept));
+    assert.ok(row(916, means, prediction) < row(916, means, again));
+  }
+});
+
+test("how steps will run is known before an engine is started", () => {
+  const mode = (engine: "wasm" | "tensorflow", compile: "auto" | "xla" | "graph" | "off", onGpu: boolean): unknown[] => {
+    const { steps, device, ownKernels } = meansOf(engine, { compile, precision: "auto" }, onGpu);
+    return [steps, device, ownKernels];
+  };
+  assert.deepEqual(mode("wasm", "auto", false), ["op by op", "cpu", true]);
+  assert.deepEqual(mode("tensorflow", "auto", true), ["xla", "gpu", false]);
+  assert.deepEqual(mode("tensorflow", "graph", true), ["graph", "gpu", false]);
+  assert.deepEqual(mode("tensorflow", "xla", false), ["xla", "cpu", false]);
+  assert.deepEqual(mode("tensorflow", "auto", false).slice(0, 2), ["graph", "cpu"]);
+  assert.deepEqual(mode("tensorflow", "off", false).slice(0, 2), ["op by op", "cpu"]);
 });
