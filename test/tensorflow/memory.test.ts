@@ -34,9 +34,12 @@ const SMALL: Omit<MemoryCase, "compilation" | "recompute"> = {
 };
 
 for (const compile of ["graph", "xla"] as const) {
-  test(`compiled (${compile}), blocks computed again for their gradient are not kept: memory falls as the model says`, options, async () => {
+  test(`compiled (${compile}), blocks computed again for their gradient take as much less memory as the model says`, options, async () => {
     const measured = { ...SMALL, compilation: { compile, precision: "float32" } } as const;
-    const [kept, again] = [{ ...measured, recompute: false }, { ...measured, recompute: true }];
+    const [kept, again] = [
+      { ...measured, recompute: false },
+      { ...measured, recompute: true },
+    ];
     const saved = (await peak(kept)) - (await peak(again));
     const expected = expectedMemory(kept) - expectedMemory(again);
     assert.ok(expected > 2e8 && saved > 0.7 * expected, `saved ${saved / 1e6} MB, expected ${expected / 1e6} MB`);
