@@ -41,6 +41,7 @@ export function setUp(request: RunRequest): Setup {
       kind: isPredictOnly(request) ? "prediction" : "training",
       means: meansOf(engine.engine, request.compilation, onGpu),
       rows: perWorker,
+      puzzleRows: chosen.length * (recipe.trainVariants + 1),
       budgetBytes: onGpu || request.gpus === 0 ? bytesPerWorker : bytesWithoutGpu,
       microBatch: asked,
       recompute: wished,

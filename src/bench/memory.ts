@@ -29,6 +29,8 @@ export interface MemoryCase {
   readonly rows: number;
   readonly microBatch: number;
   readonly recompute: boolean;
+  /** rows of the puzzle embedding that are held beside it all */
+  readonly puzzleRows?: number;
   /** other sizes of the model than the official ones */
   readonly model?: Partial<ModelConfig>;
 }
@@ -72,11 +74,11 @@ function on(
 
 /** What the memory model says of a case on a processor. */
 export function expectedMemory(measured: MemoryCase): number {
-  const { engine, compilation, kind, recompute, canvas, rows, microBatch } = measured;
+  const { engine, compilation, kind, recompute, canvas, rows, microBatch, puzzleRows = 0 } = measured;
   const model = modelOf(measured);
   const work = { model, positions: model.prefixLength + canvas ** 2, kind, recompute };
   const { fixedBytes, rowBytes, carriedBytes } = memoryDemand(work, meansOf(engine, compilation, false));
-  return fixedBytes + microBatch * rowBytes + rows * carriedBytes;
+  return fixedBytes + microBatch * rowBytes + rows * carriedBytes + 4 * puzzleRows * model.puzzleEmbeddingSize;
 }
 
 function modelOf({ hiddenSize, numHeads, canvas, rows, model }: MemoryCase): ModelConfig {
@@ -93,11 +95,12 @@ export async function checkMemory(measured: MemoryCase, environment: Record<stri
 
 /** A line of the table. */
 export function describeMemoryCheck({ measured, expectedBytes, bytes }: MemoryCheck): string {
-  const { engine, compilation, kind, hiddenSize, canvas, rows, microBatch, recompute, model } = measured;
+  const { engine, compilation, kind, hiddenSize, canvas, rows, microBatch, recompute, puzzleRows, model } = measured;
   const way = engine === "wasm" ? "wasm" : compilation.compile === "off" ? "op by op" : compilation.compile;
   const batch = microBatch === rows ? String(rows) : `${rows} by ${microBatch}`;
   const other = Object.entries(model ?? {}).map(([name, value]) => `, ${name} ${value}`);
-  const what = `${kind}${recompute ? ", computed again" : ""}${other.join("")}`;
+  const table = puzzleRows === undefined ? "" : `, ${puzzleRows} puzzle rows`;
+  const what = `${kind}${recompute ? ", computed again" : ""}${table}${other.join("")}`;
   const megabytes = (value: number): string => `${(value / 1e6).toFixed(0)} MB`.padStart(8);
   const off = `${(100 * (expectedBytes / bytes - 1)).toFixed(0)} %`.padStart(6);
   return `${way.padEnd(9)} hidden ${hiddenSize}, canvas ${canvas}, rows ${batch.padEnd(8)} ${megabytes(expectedBytes)} expected ${megabytes(bytes)} measured ${off}  ${what}`;
@@ -112,7 +115,8 @@ export async function runMemoryCase(measured: MemoryCase): Promise<{ peakBytes: 
   const tokens = canvas ** 2;
   const positions = Int32Array.from({ length: model.prefixLength + tokens }, (_, i) => i);
   const random = createRandom("memory");
-  const puzzleRows = new PuzzleEmbedding(model.puzzleEmbeddingSize, () => {});
+  const table = new PuzzleEmbedding(model.puzzleEmbeddingSize, (id, row) => row.fill(id));
+  for (let id = 0; id < (measured.puzzleRows ?? 0); id++) table.row(id);
   const settings = {
     model,
     positions,
@@ -125,7 +129,7 @@ export async function runMemoryCase(measured: MemoryCase): Promise<{ peakBytes: 
     haltMaxSteps: model.haltMaxSteps,
     makeReady,
   };
-  const replica = new Replica(settings, initTrunk(model, random.fork("trunk")), puzzleRows, random);
+  const replica = new Replica(settings, initTrunk(model, random.fork("trunk")), table, random);
   const example = (): Example => ({
     inputs: Int32Array.from({ length: tokens }, () => random.int(0, 11)),
     labels: Int32Array.from({ length: tokens }, () => random.int(1, 11)),

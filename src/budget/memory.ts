@@ -28,6 +28,8 @@ export interface MemoryDemand {
   readonly rowBytes: number;
   /** of each row of the worker's batch, for the states that it carries from step to step */
   readonly carriedBytes: number;
+  /** in the process's own memory while a snapshot is taken: trunk and optimizer, and of each row of the batch its states */
+  readonly snapshot: { readonly fixedBytes: number; readonly rowBytes: number };
 }
 
 /** What holds for an engine and a way of running steps, measured. */
@@ -59,10 +61,12 @@ export function memoryDemand(work: Work, means: Means): MemoryDemand {
   const { model, positions, kind } = work;
   const { base, trunks, slack } = MEASURED[means.engine === "wasm" ? "wasm" : means.steps];
   const trunksHeld = trunks[kind] + (work.recompute && means.steps === "op by op" ? TRUNKS_AGAIN : 0);
+  const carriedBytes = kind === "training" ? 4 * 2 * positions * model.hiddenSize : 0;
   return {
     fixedBytes: (means.device === "gpu" ? GPU_BASE : base) + 4 * trunksHeld * trunkSize(model),
     rowBytes: 4 * slack * positions * numbersPerToken(work, means),
-    carriedBytes: kind === "training" ? 4 * 2 * positions * model.hiddenSize : 0,
+    carriedBytes,
+    snapshot: { fixedBytes: kind === "training" ? 4 * 4 * trunkSize(model) : 0, rowBytes: carriedBytes },
   };
 }
 
@@ -105,6 +109,8 @@ export interface PlanRequest extends Omit<Work, "recompute"> {
   readonly means: Means;
   /** rows of the worker's batch */
   readonly rows: number;
+  /** rows of the puzzle embedding that the process may come to hold */
+  readonly puzzleRows?: number | undefined;
   readonly budgetBytes: number;
   readonly microBatch?: number | undefined;
   readonly recompute?: boolean | undefined;
@@ -120,12 +126,13 @@ const WORTHWHILE_TOKENS = { cpu: 512, gpu: 8192 } as const;
  * @returns one row at a time where not even that fits: trying costs nothing, for running out of memory is an error that can be told
  */
 export function planMemory(request: PlanRequest): MemoryPlan {
-  const { means, positions, rows, budgetBytes } = request;
+  const { model, means, positions, rows, budgetBytes, puzzleRows = 0 } = request;
   const planned = (recompute: boolean): MemoryPlan => {
-    const { fixedBytes, rowBytes, carriedBytes } = memoryDemand({ ...request, recompute }, means);
-    const room = budgetBytes - fixedBytes - rows * carriedBytes;
-    const microBatch = Math.min(rows, request.microBatch ?? partOf(rows, Math.floor(room / rowBytes)));
-    return { microBatch, recompute, bytes: fixedBytes + microBatch * rowBytes + rows * carriedBytes, budgetBytes };
+    const { fixedBytes, rowBytes, carriedBytes, snapshot } = memoryDemand({ ...request, recompute }, means);
+    const aside = snapshot.fixedBytes + rows * snapshot.rowBytes + 4 * puzzleRows * model.puzzleEmbeddingSize;
+    const held = fixedBytes + rows * carriedBytes + (means.device === "gpu" ? 0 : aside);
+    const microBatch = Math.min(rows, request.microBatch ?? partOf(rows, Math.floor((budgetBytes - held) / rowBytes)));
+    return { microBatch, recompute, bytes: held + microBatch * rowBytes, budgetBytes };
   };
   if (request.recompute !== undefined || request.kind === "prediction") return planned(request.recompute ?? false);
   const kept = planned(false);

@@ -1,7 +1,26 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
 import { gpuMemory } from "../../../src/backend/gpus.ts";
 import { memoryShare } from "../../../src/backend/memory-share.ts";
+
+const bin = mkdtempSync(join(tmpdir(), "trm-gpus-"));
+after(() => rmSync(bin, { recursive: true }));
+
+test("the driver is asked for the memory of its GPUs in MiB", () => {
+  const driver =
+    '#!/bin/sh\ncase "$*" in "--query-gpu=memory.total --format=csv,noheader,nounits") echo 23034; echo 15360;; *) exit 2;; esac\n';
+  writeFileSync(join(bin, "nvidia-smi"), driver, { mode: 0o755 });
+  const path = process.env.PATH;
+  process.env.PATH = `${bin}:${path}`;
+  try {
+    assert.deepEqual(gpuMemory(2), [15360 * 2 ** 20, 15360 * 2 ** 20]);
+  } finally {
+    process.env.PATH = path;
+  }
+});
 
 test("each GPU counts as the smallest one; a driver that doesn't tell, or tells nothing, leaves it open", () => {
   assert.deepEqual(

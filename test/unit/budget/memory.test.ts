@@ -58,12 +58,14 @@ test("a batch of 384 at full size fits four GPUs of 24 GB: 96 rows each, in equa
 });
 
 test("the full-size step fits 6 GB on a processor, and a worker that shares a small machine computes blocks again", () => {
-  const plan = planMemory(full({ budgetBytes: 6e9 }));
+  const plan = planMemory(full({ budgetBytes: 6e9, puzzleRows: 120_000 }));
   assert.ok(plan.bytes <= 6e9 && !plan.recompute && plan.microBatch >= 8, JSON.stringify(plan));
-  const small = planMemory(full({ budgetBytes: 1.3e9, rows: 1 }));
-  const tiny = planMemory(full({ budgetBytes: 0.95e9, rows: 1 }));
+  const without = planMemory(full({ budgetBytes: 6e9, microBatch: plan.microBatch }));
+  assert.equal(plan.bytes - without.bytes, 120_000 * 512 * 4);
+  const small = planMemory(full({ budgetBytes: 1.4e9, rows: 1 }));
+  const tiny = planMemory(full({ budgetBytes: 1e9, rows: 1 }));
   assert.deepEqual([small.recompute, tiny.recompute, tiny.microBatch], [false, true, 1]);
-  assert.ok(tiny.bytes <= 0.95e9 && tiny.bytes < small.bytes);
+  assert.ok(tiny.bytes <= 1e9 && tiny.bytes < small.bytes);
   // Where nothing fits, one row at a time is tried, the cheaper way.
   const none = planMemory(full({ budgetBytes: 1e8 }));
   assert.ok(none.microBatch === 1 && none.recompute && none.bytes > none.budgetBytes);
