@@ -121,7 +121,7 @@ const WORTHWHILE_TOKENS = { cpu: 512, gpu: 8192 } as const;
 
 /**
  * As many rows at a time as fit, in parts of one size where that can be. Blocks are computed again for the gradient only where
- * too few rows fit otherwise: that costs a fifth of the time, smaller parts next to nothing.
+ * too few rows fit otherwise: that costs a sixth more time, smaller parts next to nothing.
  *
  * @returns one row at a time where not even that fits: trying costs nothing, for running out of memory is an error that can be told
  */

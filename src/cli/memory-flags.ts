@@ -19,7 +19,7 @@ export function withMemoryFlags<T>(y: Argv<T>): Argv<T> {
   y.option("recompute", {
     choices: RECOMPUTE,
     default: "auto" as const,
-    describe: "compute blocks again for their gradient, for a fifth more time and less memory: auto (where the memory is short), on, off",
+    describe: "compute blocks again for their gradient, for a sixth more time and less memory: auto (where the memory is short), on, off",
   });
   return y;
 }

@@ -13,7 +13,7 @@ export interface ActContext {
   readonly config: ModelConfig;
   readonly buffers: Buffers;
   readonly rotary: RotaryTables;
-  /** blocks are computed again for their gradient, which takes a fifth more time and a fraction of the memory */
+  /** blocks are computed again for their gradient, which takes a sixth more time and a fraction of the memory */
   readonly recompute?: boolean | undefined;
 }
 
