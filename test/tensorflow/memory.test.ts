@@ -5,9 +5,12 @@ import { locateTensorFlow } from "../../src/backend/locate-tensorflow.ts";
 import { expectedMemory, type MemoryCase } from "../../src/bench/memory.ts";
 import { trm } from "../cli/toy.ts";
 
-/** Each case runs in a process of its own, on the library that is at hand. */
+/** Each case runs in a process of its own. As the tests beside it, only where TRM_TEST_ENGINE=tensorflow. */
 const search = locateTensorFlow();
-const missing = search.found ? false : `no ${search.missing.join("; no ")}`;
+const missing = ((): string | false => {
+  if (!search.found) return `no ${search.missing.join("; no ")}`;
+  return process.env.TRM_TEST_ENGINE === "tensorflow" ? false : "TRM_TEST_ENGINE is not tensorflow";
+})();
 if (missing) console.log(`skipped: ${missing}`);
 const options = { skip: missing };
 if (search.found) Object.assign(process.env, workerEnvironment({ engine: "tensorflow", location: search.found, reason: "test" }));
