@@ -110,7 +110,8 @@ export function describeMemoryCheck({ measured, expectedBytes, bytes }: MemoryCh
 export async function runMemoryCase(measured: MemoryCase): Promise<{ peakBytes: number }> {
   const { engine, compilation, canvas, rows, microBatch, recompute } = measured;
   await startEngine(engine, {});
-  const { makeReady } = stepRunner(engine, compilation, (sentence) => console.error(sentence));
+  const warn = (sentence: string): void => console.error(sentence);
+  const { makeReady } = stepRunner(engine, compilation, warn);
   const model = modelOf(measured);
   const tokens = canvas ** 2;
   const positions = Int32Array.from({ length: model.prefixLength + tokens }, (_, i) => i);
@@ -128,6 +129,7 @@ export async function runMemoryCase(measured: MemoryCase): Promise<{ peakBytes: 
     explorationProbability: 0.1,
     haltMaxSteps: model.haltMaxSteps,
     makeReady,
+    warn,
   };
   const replica = new Replica(settings, initTrunk(model, random.fork("trunk")), table, random);
   const example = (): Example => ({

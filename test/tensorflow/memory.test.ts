@@ -54,3 +54,18 @@ test("op by op, on wasm too, a training takes the memory that the model says", o
   for (const engine of ["wasm", "tensorflow"] as const)
     for (const recompute of [false, true]) await peak({ ...SMALL, engine, compilation, recompute, rows: 12, microBatch: 12 });
 });
+
+test("where TensorFlow itself runs out of memory, compiled or not, the batch goes on in halves", options, async () => {
+  process.env.TF_MKL_ALLOC_MAX_BYTES = "300000000"; // of tensors, where 40 rows want more
+  try {
+    for (const compile of ["graph", "off"] as const) {
+      const measured = { ...SMALL, compilation: { compile, precision: "float32" }, recompute: false } as const;
+      const { status, stdout, stderr } = await trm("bench", "--memory-case", JSON.stringify(measured));
+      assert.equal(status, 0, stderr);
+      assert.match(stderr, /out of memory with 40 rows at a time; going on with 20/);
+      assert.match(stdout, /"peakBytes":\d+/);
+    }
+  } finally {
+    delete process.env.TF_MKL_ALLOC_MAX_BYTES;
+  }
+});
