@@ -60,6 +60,17 @@ export class PuzzleEmbedding implements EmbeddingRows {
     return out;
   }
 
+  /** As `gather`, for predictions: rows that were never asked for are not brought into being. */
+  peek(ids: ArrayLike<number>): Float32Array {
+    const out = new Float32Array(ids.length * this.size);
+    for (let r = 0; r < ids.length; r++) {
+      const row = out.subarray(r * this.size, (r + 1) * this.size);
+      if (this.has(ids[r]!)) row.set(this.#view(ids[r]!, false));
+      else this.#start(ids[r]!, row);
+    }
+    return out;
+  }
+
   /** Ids of the rows that were ever asked for and not forgotten since, in that order. */
   touched(): number[] {
     return [...this.#placeOf.keys()];

@@ -394,7 +394,7 @@ export class Replica {
     examples.forEach((example, r) => {
       tokens.set(example.inputs, r * this.#canvasTokens);
     });
-    const rows = this.rows.gather(examples.map((example) => example.puzzleId));
+    const rows = this.rows.peek(examples.map((example) => example.puzzleId));
     const inputs = {
       tokens: tf.tensor2d(tokens, [examples.length, this.#canvasTokens], "int32"),
       puzzleRows: tf.tensor2d(rows, [examples.length, this.rows.size]),

@@ -98,9 +98,10 @@ const smallDisk = {
   clear: (trial) => spawnSync("umount", ["-l", join(trial.folder, "disk")]),
 };
 
-/** Writes into a file until the disk is full. */
-function fill(path) {
-  const file = openSync(path, "w");
+/** Writes into a file until the disk is full, once the run has written its first submission: before that there is nothing to keep. */
+async function fill(trial) {
+  while (!trial.isOver && !trial.seen) await sleep(0.02);
+  const file = openSync(join(trial.folder, "disk", "filler"), "w");
   try {
     for (let piece = Buffer.alloc(2 ** 16); piece.length > 0; ) {
       try {
@@ -193,12 +194,11 @@ export const FAULTS = {
     needs: smallDisk.needs,
     prepare: (trial, random) => smallDisk.mount(trial, random.pick(["4m", "12m", "32m"])),
     act: async (trial, random) => {
-      const filler = join(trial.folder, "disk", "filler");
-      fill(filler);
+      await fill(trial);
       trial.hit = true;
       if (random.chance(0.5)) return;
       await trial.until(trial.now + random.between(1, 4));
-      rmSync(filler, { force: true });
+      rmSync(join(trial.folder, "disk", "filler"), { force: true });
     },
     clear: smallDisk.clear,
   },
@@ -207,7 +207,7 @@ export const FAULTS = {
     needs: smallDisk.needs,
     prepare: (trial, random) => smallDisk.mount(trial, random.pick(["4m", "12m", "32m"])),
     act: async (trial, random) => {
-      fill(join(trial.folder, "disk", "filler"));
+      await fill(trial);
       await trial.until(trial.now + random.between(0, 2));
       await signalWorker(trial, random, "SIGKILL");
     },

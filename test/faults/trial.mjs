@@ -10,6 +10,8 @@ const CHALLENGES = resolve("submission/sample-challenges.json");
 const CHECKPOINT = resolve("checkpoints/sample");
 /** The end may come this much after the budget. */
 export const GRACE_SECONDS = 2;
+/** What a process takes to start. */
+const START_SECONDS = 1;
 const LOOK_MILLIS = 100;
 const STANDSTILL_MILLIS = 1500;
 const SIGNALS = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
@@ -95,6 +97,7 @@ export class Trial {
       this.deadline = performance.now() + 1000 * this.settings.budget;
       this.notes.push("killed before it had begun");
     }
+    this.deadline = Math.max(this.deadline, performance.now() + 1000 * START_SECONDS); // one that is taken up too late ends at once
     this.#spawn(["run", "--resume", this.runDir, ...(this.notes.includes("killed before it had begun") ? this.arguments : [])]);
   }
 

@@ -206,3 +206,73 @@ test("the average lengthens with the steps up to its full decay", () => {
   assert.equal(ratesAt(90, 1000, course).emaDecay, 0.9);
   assert.equal(ratesAt(0, 100, { ...course, emaWarmup: false }).emaDecay, 0.9);
 });
+
+test("what a step that fails has drawn is drawn again by the next one", async () => {
+  let fails = true;
+  const { run, places, loop, replica } = start(() => {
+    if (replica.step === 1 && fails) {
+      fails = false;
+      throw new Error("another rank is lost");
+    }
+    return 1;
+  });
+  await assert.rejects(run({ seconds: 1e6, pauseAtStep: 3 }), /lost/);
+  assert.deepEqual([...loop.draws], [1, 1, 1, 1]);
+  await run({ seconds: 1e6, pauseAtStep: 3 });
+  const step = (n: number): number[] => Array.from({ length: B }, (_, row) => n * B + row);
+  assert.deepEqual(places, [...step(0), ...step(1), ...step(1), ...step(2)]);
+});
+
+test("a loop that takes up a saved state goes on with its draws, plan and step time", async () => {
+  const { run, places, loop, told, clock } = start(() => 2);
+  loop.restore({ draws: Int32Array.of(5, 5, 5, 5), plannedSteps: 77, stepSeconds: 2 });
+  assert.equal(loop.plannedSteps, 77);
+  assert.equal(await run({ seconds: 5 }), "deadline");
+  assert.equal(clock.now(), 4, "no step that would end late is begun, though none was timed in this process");
+  assert.deepEqual(places.slice(0, B), [20, 21, 22, 23]);
+  assert.deepEqual(told.length, 2);
+});
+
+test("halved rates are halved on top of their course", async () => {
+  const { run, replica, loop } = start(() => 1, { lrMinRatio: 0.1, warmupSteps: 0 });
+  await run({ seconds: 1e6, maxSteps: 100, pauseAtStep: 50 });
+  loop.rateScale = 0.5;
+  await run({ seconds: 1e6, maxSteps: 100, pauseAtStep: 51 });
+  const whole = ratesAt(50, 100, { ...COURSE, lrMinRatio: 0.1, warmupSteps: 0 });
+  assert.equal(replica.rates[50]!.lrTrunk, whole.lrTrunk / 2);
+  assert.equal(replica.rates[50]!.lrPuzzle, whole.lrPuzzle / 2);
+  assert.equal(replica.rates[50]!.emaDecay, whole.emaDecay);
+});
+
+test("a snapshot is taken after the step in which rank 0 finds that it is time, on every rank", async () => {
+  const due = [false, true, false, true];
+  for (const rank of [0, 1]) {
+    const made = start(
+      () => 1,
+      {},
+      (clock) =>
+        new PacedReplica(
+          clock,
+          () => 1,
+          rank,
+          2,
+          (control) => {
+            if (rank === 1) control[2]! += due[made.replica.step] ? 1 : 0; // what rank 0 says
+            if (rank === 1) control[1]! += 4;
+          },
+        ),
+    );
+    const taken: number[] = [];
+    const asked: number[] = [];
+    const snapshots = {
+      due: () => {
+        asked.push(made.replica.step);
+        return due[made.replica.step]!;
+      },
+      take: async () => void taken.push(made.replica.step),
+    };
+    await made.loop.run({ deadline: 1e9, finalDeadline: 1e9, maxSteps: 4 }, () => {}, snapshots);
+    assert.deepEqual(taken, [2, 4], `rank ${rank}`);
+    assert.deepEqual(asked, rank === 0 ? [0, 1, 2, 3] : []);
+  }
+});

@@ -5,7 +5,7 @@ import { startEngine } from "../../../src/backend/select.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../../../src/optim/adam-atan2.ts";
 import type { MakeReady } from "../../../src/trace/ready-step.ts";
 import { type Answers, rowsTogether } from "../../../src/train/predict-rows.ts";
-import { sliceOf } from "../../../src/train/replica.ts";
+import { ALONE, NotFinite, sliceOf } from "../../../src/train/replica.ts";
 import { difference, relativeL2 } from "../../golden/npz.ts";
 import { exampleAt, RATES, stream, TINY, TOKENS, tinyReplica } from "./tiny-replica.ts";
 
@@ -275,4 +275,50 @@ test("ranks share the global batch without gap or overlap", () => {
     const counts = slices.map(({ count }) => count);
     assert.ok(Math.max(...counts) - Math.min(...counts) <= 1);
   }
+});
+
+test("predicting brings no puzzle row into being, and takes one that was never trained at its start", async () => {
+  const [asked, unasked] = [tinyReplica(), tinyReplica()];
+  for (const replica of [asked, unasked]) await replica.trainStep(stream(6), RATES);
+  const example = { ...exampleAt(0), puzzleId: 77 };
+  asked.rows.row(77);
+  const before = unasked.rows.touched();
+  assert.deepEqual(await unasked.predict([example, exampleAt(1)], 2), await asked.predict([example, exampleAt(1)], 2));
+  assert.deepEqual(unasked.rows.touched(), before);
+  for (const replica of [asked, unasked]) replica.dispose();
+});
+
+test("a step whose exchange fails changes nothing that lasts: joined anew, the replica goes on as one that never tried", async () => {
+  const broken = async (): Promise<never> => {
+    throw new Error("the other rank is lost");
+  };
+  const state = async (replica: ReturnType<typeof tinyReplica>): Promise<unknown> => ({
+    trunk: await replica.trunk(),
+    rows: replica.rows.touched().map((id) => [id, replica.rows.row(id).slice()]),
+    step: replica.step,
+  });
+  for (const lostIn of ["allReduceSum", "allGather"] as const) {
+    const [tried, expected] = [tinyReplica(), tinyReplica()];
+    for (const replica of [tried, expected]) await replica.trainStep(stream(6), RATES);
+    const tensors = tf.memory().numTensors;
+    tried.join({ rank: 1, worldSize: 2, allReduceSum: async () => {}, allGather: async (data) => [data], [lostIn]: broken });
+    assert.equal(tried.localBatch, 3);
+    await assert.rejects(tried.trainStep(stream(6), RATES), /the other rank is lost/);
+    for (const replica of [tried, expected]) replica.join(ALONE);
+    assert.ok(tf.memory().numTensors <= tensors + 1, "tensors of the failed step"); // its summed gradient may wait for the next one
+    assert.equal(tried.localBatch, 6);
+    for (const replica of [tried, expected]) for (let i = 0; i < 2; i++) await replica.trainStep(stream(6), RATES);
+    assert.deepEqual(await state(tried), await state(expected), lostIn);
+    for (const replica of [tried, expected]) replica.dispose();
+  }
+});
+
+test("a loss that is not finite is told apart from other errors", async () => {
+  const replica = tinyReplica();
+  replica.rows.row(exampleAt(0).puzzleId).fill(Number.NaN);
+  await assert.rejects(
+    replica.trainStep(stream(6), RATES),
+    (error: unknown) => error instanceof NotFinite && /optimizer step 1/.test(error.message),
+  );
+  replica.dispose();
 });
