@@ -10,6 +10,7 @@ import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
 import type { Entry } from "../arc/challenges-json.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import { type ChosenEngine, chooseEngine, workerEnvironment } from "../backend/choose.ts";
+import { compilationCache } from "../backend/compilation-cache.ts";
 import { countGpus, gpuMemory } from "../backend/gpus.ts";
 import { memoryShare } from "../backend/memory-share.ts";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
@@ -25,7 +26,7 @@ import { type EventLog, type LogLevel, openEventLog } from "../events.ts";
 import { fallbackSubmission } from "../submission/fallback.ts";
 import { validateSubmission } from "../submission/validate.ts";
 import { writeSubmission } from "../submission/write.ts";
-import type { CompileMode, Precision } from "../trace/compilation.ts";
+import { type CompileMode, mayUseXla, type Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
 import { type Recompute, withMemoryFlags } from "./memory-flags.ts";
 import { chooseTasks, MAX_WORKERS, parseCanvas, parseWorkers, spentSeconds, workersFor } from "./run-options.ts";
@@ -49,6 +50,7 @@ interface RunArgs {
   precision: Precision;
   microBatch: number | undefined;
   recompute: Recompute;
+  xlaCache?: string | undefined;
   tfLib: string | undefined;
   sync: "allreduce" | "none";
   canvas: string;
@@ -122,7 +124,7 @@ export const runCommand: CommandModule<object, RunArgs> = {
         })
         .option("require-gpus", { type: "number", describe: "refuse to run on fewer GPUs; otherwise a run takes what there is" })
         .option("engine", { choices: ENGINES, default: KEPT.engine, describe: "auto takes TensorFlow where it is at hand, else wasm" })
-        .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library" })
+        .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library, or what `tensorflow --folder` filled" })
         .option("sync", {
           choices: ["allreduce", "none"] as const,
           default: KEPT.sync,
@@ -219,6 +221,7 @@ async function runHandler(given: RunArgs): Promise<void> {
       const { recipe } = resolved;
       const apart = args.sync === "none" ? state.record.notes.workers : undefined; // each has its own tasks and its own snapshots
       const workers = Math.min(apart ?? workersFor(askedWorkers, gpus, cores), recipe.batchSize);
+      const cache = mayUseXla(args, gpus) ? compilationCache({ location: engine.location, asked: args.xlaCache }) : {};
       const threads = engine.engine === "tensorflow" && gpus === 0 ? Math.max(1, Math.floor(cores / workers)) : undefined;
       return {
         challenges,
@@ -238,6 +241,7 @@ async function runHandler(given: RunArgs): Promise<void> {
         engine,
         environment: (rank) => ({
           ...workerEnvironment(engine, threads),
+          ...cache,
           ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: String(rank % gpus) }),
         }),
         joined: args.sync === "allreduce",
