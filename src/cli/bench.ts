@@ -61,7 +61,9 @@ export const benchCommand: CommandModule<object, BenchArgs> = {
       throw new UserError(`--roofline counts the work of traced steps, and tracing needs TensorFlow's binding and library; ${next}`);
     }
     const mayCompile = chosen.engine === "tensorflow" && mayUseXla(args, countGpus());
-    const cache = mayCompile ? compilationCache({ location: chosen.location, asked: args.xlaCache }) : {};
+    const cache = mayCompile
+      ? compilationCache({ location: chosen.location, asked: args.xlaCache, warn: (text) => console.error(text) })
+      : {};
     const result = await runBench(
       { preset, engine: chosen.engine, threads, steps, seed: seed ?? "0", compilation: { compile, precision }, roofline },
       { ...workerEnvironment(chosen, threads), ...cache },

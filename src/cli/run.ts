@@ -217,11 +217,12 @@ async function runHandler(given: RunArgs): Promise<void> {
     const solutions: Solutions | undefined = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
     const checkpoint = { folder: args.checkpoint, config: checkpointConfig };
     const cores = availableParallelism();
+    const unkept = (text: string): void => log.emit("warn", "xla-cache", text);
     const requestOn = (engine: ChosenEngine, gpus: number): RunRequest => {
       const { recipe } = resolved;
       const apart = args.sync === "none" ? state.record.notes.workers : undefined; // each has its own tasks and its own snapshots
       const workers = Math.min(apart ?? workersFor(askedWorkers, gpus, cores), recipe.batchSize);
-      const cache = mayUseXla(args, gpus) ? compilationCache({ location: engine.location, asked: args.xlaCache }) : {};
+      const cache = mayUseXla(args, gpus) ? compilationCache({ location: engine.location, asked: args.xlaCache, warn: unkept }) : {};
       const threads = engine.engine === "tensorflow" && gpus === 0 ? Math.max(1, Math.floor(cores / workers)) : undefined;
       return {
         challenges,

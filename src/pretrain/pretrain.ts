@@ -56,7 +56,8 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   const threads =
     request.threads ??
     (engine.engine === "tensorflow" && gpus === 0 ? Math.max(1, Math.floor(availableParallelism() / workers)) : undefined);
-  const cache = mayUseXla(request, gpus) ? compilationCache({ location: engine.location, asked: request.xlaCache }) : {};
+  const unkept = (text: string): void => log.emit("warn", "xla-cache", text);
+  const cache = mayUseXla(request, gpus) ? compilationCache({ location: engine.location, asked: request.xlaCache, warn: unkept }) : {};
   const memoryBytes = memoryShare({ engine: engine.engine, workers, gpus: gpuMemory(gpus) });
   const job = jobOf(request, model, set, maxSteps, { engine: engine.engine, workers, threads, gpus, memoryBytes });
   if (request.resume !== undefined) finishCheckpoint(request.resume, out);
