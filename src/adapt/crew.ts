@@ -108,7 +108,7 @@ export class Crew {
   }
 
   /** Adds to the curves. A training that was taken back to an earlier step goes over those after it again. */
-  #meter({ step, lmLoss, qHaltLoss, finished, accuracy, exact, actSteps, lrTrunk, stepSeconds }: Progress): void {
+  #meter({ step, lmLoss, qHaltLoss, finished, accuracy, exact, qHaltAccuracy, actSteps, lrTrunk, stepSeconds }: Progress): void {
     const { clock, log, state } = this.#surroundings;
     const now = clock.now();
     if (state.metrics === undefined || now - this.#meteredAt < METRICS_SECONDS) return;
@@ -129,6 +129,7 @@ export class Crew {
       "train/halting loss": qHaltLoss,
       "train/token accuracy": accuracy / finished,
       "train/exact": exact / finished,
+      "train/halting accuracy": qHaltAccuracy / finished,
       "train/ACT steps": actSteps / finished,
       "rate/trunk": lrTrunk,
       "speed/step seconds": stepSeconds,

@@ -56,6 +56,7 @@ export class RunProgress {
   phase(name: string, ends: number): void {
     this.#phase = name;
     this.#phaseEnds = ends;
+    this.#log.emit("debug", "phase", `phase ${name}`, { phase: name, ends });
     this.#shown = Number.NEGATIVE_INFINITY;
   }
 
@@ -92,6 +93,7 @@ export class RunProgress {
 
   /** No more lines. */
   end(): void {
+    if (!this.#ended) this.#log.emit("debug", "ended", "the work has ended", { phase: this.#phase });
     this.#ended = true;
   }
 

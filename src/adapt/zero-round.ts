@@ -13,8 +13,9 @@ const ZERO_ROUND_SHARE = 0.08;
  * @returns seconds that a prediction takes on one worker
  */
 export async function zeroRound(context: RunContext, pool: WorkerPool): Promise<number> {
-  const { request, setup, log, answers, items, deadline, now } = context;
+  const { request, setup, clock, log, answers, progress, items, deadline, now } = context;
   answers.beginStage("unadapted");
+  progress.phase("measure", deadline - clock.processStart);
   const workers = pool.alive.length;
   let spent = 0;
   let made = 0;

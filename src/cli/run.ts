@@ -8,7 +8,9 @@ import { Run } from "../adapt/run.ts";
 import { type EarlierRun, RunFolder, refuseOtherTasks, tasksSha256, unkeptState } from "../adapt/run-folder.ts";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
 import type { Entry } from "../arc/challenges-json.ts";
+import { TASKS_FILE, writeRunTasks } from "../arc/run-tasks-file.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
+import type { Task } from "../arc/task.ts";
 import { type ChosenEngine, chooseEngine, workerEnvironment } from "../backend/choose.ts";
 import { countGpus, gpuMemory } from "../backend/gpus.ts";
 import { memoryShare } from "../backend/memory-share.ts";
@@ -209,6 +211,8 @@ async function runHandler(given: RunArgs): Promise<void> {
       const config = { arguments: keptOptions(args), settings: Object.fromEntries(settings), tasksSha256: tasksSha256(chosen) };
       writing(`--${option} ${path}`, () => folder?.begin(config, clock));
     }
+    if (path !== undefined) keepTasks(join(path, TASKS_FILE), challenges.entries, chosen, log);
+    log.emit("debug", earlier ? "goes-on" : "begins", `the run ${earlier ? "goes on" : "begins"}: ${args.challenges}`);
     log.emit("debug", "recipe", "settings of the adaptation", { ...resolved });
     const state = folder?.state(clock, (text) => log.emit("warn", "disk", text)) ?? unkeptState(clock);
     const { config: checkpointConfig } = loadCheckpoint(args.checkpoint);
@@ -267,6 +271,7 @@ async function runHandler(given: RunArgs): Promise<void> {
       });
     run = new Run(request, clock, log, state);
     const result = await run.execute();
+    log.emit("debug", "result", "what came of the run", { result });
     if (!args.json) printTable(run, result, solutions);
     log.close();
     if (args.json) console.log(JSON.stringify(result));
@@ -281,6 +286,15 @@ function writeFallback(out: string, entries: readonly Entry[], resumed: boolean,
   if (resumed && existsSync(out) && validateSubmission(readFileSync(out, "utf8"), entries).length === 0) return;
   writeSubmission(out, fallbackSubmission(entries), entries);
   log.emit("info", "fallback", `${out}: valid fallback answers for all ${entries.length} tasks are in place`);
+}
+
+/** Keeps the tasks beside what becomes of them, for whoever looks at the run; it goes without. */
+function keepTasks(path: string, entries: readonly Entry[], chosen: readonly Task[], log: EventLog): void {
+  try {
+    writeRunTasks(path, entries, chosen);
+  } catch (error) {
+    log.emit("warn", "tasks", `${path}: the tasks can't be kept: ${messageOf(error)}; \`trm report\` will need the challenges file`);
+  }
 }
 
 function resolveSettings(args: RunArgs): ResolvedRecipe {
