@@ -44,7 +44,7 @@ export function openEventLog(options: { readonly file?: string | undefined; read
   return {
     emit(level, name, text, fields = {}) {
       const seconds = options.seconds();
-      logger?.[level]({ event: name, seconds: Math.round(seconds * 1000) / 1000, ...fields }, text);
+      logger?.[level]({ ...fields, event: name, seconds: Math.round(seconds * 1000) / 1000 }, text);
       if (ORDER.indexOf(level) > shown) return;
       const mark = level === "warn" ? "warning: " : level === "error" ? "error: " : "";
       console.error(`[${seconds.toFixed(1).padStart(6)} s] ${mark}${text}`);

@@ -39,6 +39,8 @@ export class Answers {
   /** predictions counted in the current stage */
   readonly #counted = new Set<string>();
   #votes = 0;
+  /** what the last writing of both files took */
+  #writeSeconds = 0;
 
   constructor(request: RunRequest, log: EventLog, disk: AnswersDisk) {
     this.#request = request;
@@ -98,10 +100,18 @@ export class Answers {
 
   /** Puts the best answers so far on disk; a disk that refuses is reported, and the older file stays. */
   write(last = false): void {
+    if (this.#request.planOnly) return;
+    const began = performance.now();
     const { challenges, out } = this.#request;
     const ranked = this.#ballot.rankedAll(challenges.entries);
     this.#writeFile(out, last, () => writeSubmission(out, chooseAttempts(challenges.entries, ranked).submission, challenges.entries));
     this.#writeFile(this.candidatesPath, last, () => writeCandidates(this.candidatesPath, ranked));
+    this.#writeSeconds = (performance.now() - began) / 1000 / (this.#request.rehearsal?.timeScale ?? 1);
+  }
+
+  /** Seconds of the run that putting the files on disk takes. */
+  get writeSeconds(): number {
+    return this.#writeSeconds;
   }
 
   #writeFile(path: string, last: boolean, write: () => void): void {
@@ -118,12 +128,12 @@ export class Answers {
     }
   }
 
-  /** Scores of the tasks worked on, where solutions are at hand; empty else. */
-  score(): Record<string, number> {
+  /** Scores of the tasks worked on, where solutions are at hand; empty else. @param ks see `scoreAnswers` */
+  score(ks?: readonly number[]): Record<string, number> {
     const { solutions, chosen } = this.#request;
     if (!solutions) return {};
     const asked = new Map(chosen.flatMap(({ id }) => (solutions.has(id) ? [[id, solutions.get(id)!] as const] : [])));
-    return scoreToJson(scoreAnswers(this.#ballot.rankedAll(chosen), asked));
+    return scoreToJson(scoreAnswers(this.#ballot.rankedAll(chosen), asked, ks));
   }
 
   /** Best answers of every test input worked on. */

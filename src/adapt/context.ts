@@ -3,6 +3,7 @@ import type { Clock } from "../budget/clock.ts";
 import type { EventLog } from "../events.ts";
 import type { PredictionItem } from "../parallel/job.ts";
 import type { Answers } from "./answers.ts";
+import type { LearningCurve } from "./learning-curve.ts";
 import type { RunProgress } from "./progress.ts";
 import type { RunRequest } from "./request.ts";
 import type { RunRecord } from "./run-record-file.ts";
@@ -15,6 +16,7 @@ export interface RunContext {
   readonly clock: Clock;
   readonly log: EventLog;
   readonly answers: Answers;
+  readonly curve: LearningCurve;
   readonly progress: RunProgress;
   /** how far the run has come, in this process or an earlier one */
   readonly record: RunRecord;

@@ -17,8 +17,9 @@ import type { Setup } from "./setup.ts";
 /** A worker without a sign of life for this share of the budget counts as lost, within these bounds (seconds). */
 const SILENCE_SHARE = 1 / 60;
 const SILENCE = { min: 4, max: 30 };
-/** Metrics are written at most this often. */
+/** Metrics are written at most this often: every second, and some ten thousand times in a run. */
 const METRICS_SECONDS = 1;
+const METRICS_LINES = 10_000;
 
 /** What a crew needs of the run around it. */
 export interface CrewSurroundings {
@@ -44,9 +45,11 @@ export class Crew {
   /** `refused`: the disk does not take them */
   #metrics: MetricsFile | "refused" | undefined;
   #meteredAt = Number.NEGATIVE_INFINITY;
+  readonly #meterEvery: number;
 
   constructor(request: RunRequest, setup: Setup, surroundings: CrewSurroundings) {
     this.#surroundings = surroundings;
+    this.#meterEvery = Math.max(METRICS_SECONDS, request.budgetSeconds / METRICS_LINES);
     const { log, state, progress, clock } = surroundings;
     this.#temporary = state.snapshots === undefined ? mkdtempSync(join(tmpdir(), "trm-snapshots-")) : undefined;
     for (const warning of setup.warnings) log.emit("warn", "canvas", warning);
@@ -76,10 +79,11 @@ export class Crew {
           state.record.note({ rateScales: setup.jobs.map((_, each) => (ranks.includes(each) ? scale : (rateScales[each] ?? 1))) });
         },
       },
+      clock,
       recovery: {
         folder: state.snapshots ?? this.#temporary!,
         everySeconds: request.snapshotSeconds,
-        silenceSeconds: Math.min(SILENCE.max, Math.max(SILENCE.min, SILENCE_SHARE * request.budgetSeconds)),
+        silenceSeconds: Math.min(SILENCE.max, Math.max(SILENCE.min, SILENCE_SHARE * request.budgetSeconds * clock.timeScale)),
         rateScales: state.record.notes.rateScales,
       },
     });
@@ -108,10 +112,10 @@ export class Crew {
   }
 
   /** Adds to the curves. A training that was taken back to an earlier step goes over those after it again. */
-  #meter({ step, lmLoss, qHaltLoss, finished, accuracy, exact, actSteps, lrTrunk, stepSeconds }: Progress): void {
+  #meter({ step, lmLoss, qHaltLoss, finished, accuracy, exact, qHaltAccuracy, actSteps, lrTrunk, stepSeconds }: Progress): void {
     const { clock, log, state } = this.#surroundings;
     const now = clock.now();
-    if (state.metrics === undefined || now - this.#meteredAt < METRICS_SECONDS) return;
+    if (state.metrics === undefined || now - this.#meteredAt < this.#meterEvery) return;
     this.#meteredAt = now;
     const refused = (error: unknown): void => {
       this.#metrics = "refused";
@@ -129,6 +133,7 @@ export class Crew {
       "train/halting loss": qHaltLoss,
       "train/token accuracy": accuracy / finished,
       "train/exact": exact / finished,
+      "train/halting accuracy": qHaltAccuracy / finished,
       "train/ACT steps": actSteps / finished,
       "rate/trunk": lrTrunk,
       "speed/step seconds": stepSeconds,

@@ -4,8 +4,9 @@ import type { WorkerPool } from "../parallel/coordinator.ts";
 import type { RunContext } from "./context.ts";
 import { itemsOf, ownersOf } from "./items.ts";
 
-/** The files are renewed at most this often while votes come in. */
+/** The files are renewed at most this often while votes come in, and so seldom that writing takes no more than this share of the time. */
 const WRITE_SECONDS = 2;
+const WRITE_SHARE = 0.01;
 
 /** Predicts in rounds over all test inputs: time that runs out costs votes, not tasks. */
 export async function predict(context: RunContext, pool: WorkerPool, plan: Plan): Promise<void> {
@@ -30,7 +31,7 @@ export async function predict(context: RunContext, pool: WorkerPool, plan: Plan)
       made += predictions.length;
       answers.count(predictions);
       progress.predicted(made, rounds.length);
-      if (now() - written <= WRITE_SECONDS) return;
+      if (now() - written <= Math.max(WRITE_SECONDS, answers.writeSeconds / WRITE_SHARE)) return;
       answers.write();
       written = now();
     },

@@ -6,6 +6,8 @@ import type { Report } from "../parallel/job.ts";
 
 /** Seconds between two lines. */
 const LINE_SECONDS = 5;
+/** A longer run tells of itself about this often. */
+const LINES = 1500;
 /** Weight of the newest report in the running means. */
 const MEAN_WEIGHT = 0.1;
 
@@ -13,6 +15,7 @@ const MEAN_WEIGHT = 0.1;
 export class RunProgress {
   readonly #log: EventLog;
   readonly #clock: Clock;
+  readonly #every: number;
   readonly #rss: number[];
   readonly #tensors: number[];
   #phase = "load";
@@ -25,9 +28,10 @@ export class RunProgress {
   #step = 0;
   #ended = false;
 
-  constructor(log: EventLog, clock: Clock, workers: number) {
+  constructor(log: EventLog, clock: Clock, workers: number, budgetSeconds: number) {
     this.#log = log;
     this.#clock = clock;
+    this.#every = Math.max(LINE_SECONDS, budgetSeconds / LINES);
     this.#rss = new Array<number>(workers).fill(0);
     this.#tensors = new Array<number>(workers).fill(0);
   }
@@ -56,6 +60,7 @@ export class RunProgress {
   phase(name: string, ends: number): void {
     this.#phase = name;
     this.#phaseEnds = ends;
+    this.#log.emit("debug", "phase", `phase ${name}`, { phase: name, ends });
     this.#shown = Number.NEGATIVE_INFINITY;
   }
 
@@ -92,12 +97,13 @@ export class RunProgress {
 
   /** No more lines. */
   end(): void {
+    if (!this.#ended) this.#log.emit("debug", "ended", "the work has ended", { phase: this.#phase });
     this.#ended = true;
   }
 
   #tell(text: string, fields: Record<string, unknown>): void {
     const now = this.#clock.now();
-    if (this.#ended || now - this.#shown < LINE_SECONDS) return;
+    if (this.#ended || now - this.#shown < this.#every) return;
     this.#shown = now;
     const left = formatDuration(Math.max(0, this.#phaseEnds - now));
     const memory = this.#rss

@@ -3,10 +3,13 @@ import type { ReadChallenges } from "../arc/challenges-file.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import type { Task } from "../arc/task.ts";
 import type { ChosenEngine } from "../backend/choose.ts";
+import type { Plan } from "../budget/planner.ts";
 import type { CheckpointConfig } from "../checkpoint/config.ts";
 import type { Recipe } from "../config/recipe.ts";
+import type { Rehearsal } from "../rehearsal/rehearsal.ts";
 import type { Compilation } from "../trace/compilation.ts";
 import type { RankedAnswer } from "../vote/rank.ts";
+import type { CurvePoint } from "./learning-curve.ts";
 
 /** What a worker may take of memory, and what of its use was decided by hand. */
 export interface MemoryRequest {
@@ -52,6 +55,10 @@ export interface RunRequest {
   readonly onWasm?: (() => RunRequest) | undefined;
   readonly seed: string;
   readonly recipe: Recipe;
+  /** workers that sleep as long as another machine would work, on a clock that runs faster */
+  readonly rehearsal?: Rehearsal | undefined;
+  /** end once the plan is made */
+  readonly planOnly?: boolean | undefined;
 }
 
 /** Nothing is to be trained, as was asked for. */
@@ -86,4 +93,9 @@ export interface RunResult {
   readonly workerRssBytes: readonly number[];
   readonly parentRssBytes: number;
   readonly score?: Record<string, number>;
+  /** the scores on the way */
+  readonly curve?: readonly CurvePoint[];
+  readonly plan?: Plan | undefined;
+  /** the answers are made up */
+  readonly rehearsal?: true;
 }

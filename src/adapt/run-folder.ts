@@ -100,7 +100,8 @@ export class RunFolder {
   begin(config: Omit<RunConfig, "format" | "formatVersion" | "began">, clock: Clock): void {
     for (const name of [CONFIG_FILE, RECORD_FILE, VOTES_FILE, SNAPSHOT_FOLDER, ...METRICS])
       rmSync(join(this.path, name), { recursive: true, force: true });
-    const began = { bootId: bootId(), monotonicStart: clock.processStart, elapsedSeconds: clock.now(), wallMillis: Date.now() };
+    const { processStart, timeScale } = clock;
+    const began = { bootId: bootId(), monotonicStart: processStart, elapsedSeconds: clock.now(), wallMillis: Date.now(), timeScale };
     const whole = { format: "trm-run-config", formatVersion: 1, began, ...config };
     writeFileAtomically(join(this.path, CONFIG_FILE), `${JSON.stringify(whole, null, 2)}\n`);
   }

@@ -6,10 +6,18 @@ import { type ClockReading, elapsedSince } from "../budget/elapsed.ts";
 import type { Plan } from "../budget/planner.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { bootId } from "../files/processes.ts";
+import type { CurvePoint } from "./learning-curve.ts";
 
 export const RECORD_FILE = "run.json";
 
-const planSchema = z.object({ trainSeconds: z.number(), predictSeconds: z.number(), rounds: z.number(), actSteps: z.number() });
+const planSchema = z.object({
+  trainSeconds: z.number(),
+  predictSeconds: z.number(),
+  predictAllowance: z.number(),
+  rounds: z.number(),
+  actSteps: z.number(),
+  interims: z.object({ count: z.number(), rounds: z.number(), seconds: z.number() }),
+});
 
 /** See `ClockRecord`. */
 export const clockSchema = z.object({
@@ -17,6 +25,7 @@ export const clockSchema = z.object({
   monotonicStart: z.number(),
   elapsedSeconds: z.number(),
   wallMillis: z.number(),
+  timeScale: z.number().positive().optional(),
 });
 
 const recordSchema = z.object({
@@ -34,6 +43,8 @@ const recordSchema = z.object({
   steps: z.number(),
   /** interim predictions made */
   interims: z.number(),
+  /** scores on the way, of a dry run */
+  curve: z.array(z.object({ step: z.number(), seconds: z.number(), score: z.record(z.string(), z.number()) })).optional(),
   /** factors of the learning rates, by worker */
   rateScales: z.array(z.number()),
   /** worker processes that the run has */
@@ -44,7 +55,10 @@ const recordSchema = z.object({
 type Record_ = z.infer<typeof recordSchema>;
 
 /** What a run notes of itself; the clock is seen to. */
-export type RunNotes = Omit<Record_, "format" | "formatVersion" | "clock" | "plan"> & { readonly plan?: Plan | undefined };
+export type RunNotes = Omit<Record_, "format" | "formatVersion" | "clock" | "plan" | "curve"> & {
+  readonly plan?: Plan | undefined;
+  readonly curve?: readonly CurvePoint[] | undefined;
+};
 
 /** Elapsed time is noted at least this often. */
 const NOTE_SECONDS = 5;
@@ -88,7 +102,13 @@ export class RunRecord {
   #write(): void {
     if (this.#path === undefined) return;
     const elapsedSeconds = this.#clock.now();
-    const clock = { bootId: bootId(), monotonicStart: this.#clock.processStart, elapsedSeconds, wallMillis: Date.now() };
+    const clock = {
+      bootId: bootId(),
+      monotonicStart: this.#clock.processStart,
+      elapsedSeconds,
+      wallMillis: Date.now(),
+      timeScale: this.#clock.timeScale,
+    };
     this.#writtenAt = elapsedSeconds;
     try {
       writeFileAtomically(this.#path, `${JSON.stringify({ format: "trm-run", formatVersion: 1, clock, ...this.#notes })}\n`);

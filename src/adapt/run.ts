@@ -3,14 +3,17 @@ import { dirname } from "node:path";
 import { describeBadTasks } from "../arc/challenges-json.ts";
 import type { Clock } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
+import { type Plan, reserveOf } from "../budget/planner.ts";
 import { messageOf, UserError } from "../errors.ts";
 import type { EventLog } from "../events.ts";
+import type { WorkerPool } from "../parallel/coordinator.ts";
 import { Answers } from "./answers.ts";
 import type { RunContext } from "./context.ts";
 import { Crew } from "./crew.ts";
 import { RunDisk } from "./disk.ts";
 import { itemsOf } from "./items.ts";
-import { planRun } from "./plan-phases.ts";
+import { CURVE_KS, LearningCurve } from "./learning-curve.ts";
+import { describePlan, planRun } from "./plan-phases.ts";
 import { predict } from "./prediction.ts";
 import { RunProgress } from "./progress.ts";
 import { type InputOutcome, isPredictOnly, type RunRequest, type RunResult } from "./request.ts";
@@ -19,8 +22,8 @@ import { type Setup, setUp } from "./setup.ts";
 import { train } from "./training.ts";
 import { zeroRound } from "./zero-round.ts";
 
-/** Kept at the end for the last write, ending the workers, and leaving. */
-const RESERVE_SECONDS = 1.0;
+/** Optimizer steps that tell what one takes, where no more than the plan is wanted. */
+const TIMED_STEPS = 5;
 /** How often the state of the run is looked at. */
 const TICK_MILLIS = 1000;
 
@@ -33,6 +36,7 @@ export class Run {
   readonly #state: RunState;
   readonly #disk: RunDisk;
   readonly #answers: Answers;
+  readonly #curve: LearningCurve;
   readonly #progress: RunProgress;
   #crew: Crew | undefined;
   #ticking: NodeJS.Timeout | undefined;
@@ -49,7 +53,9 @@ export class Run {
     this.#disk = new RunDisk(dirname(request.out), state.snapshots, log);
     this.#answers = new Answers(request, log, { votes: state.votes, makeRoom: () => this.#disk.makeRoom() });
     this.#answers.restore(state.earlier ?? []);
-    this.#progress = new RunProgress(log, clock, request.workers);
+    const score = request.solutions && (() => this.#answers.score(CURVE_KS));
+    this.#curve = new LearningCurve(state.record, score, () => clock.now());
+    this.#progress = new RunProgress(log, clock, request.workers, request.budgetSeconds);
   }
 
   /** Leaves the best submission so far and ends the workers; for signals and for the deadline. */
@@ -90,7 +96,7 @@ export class Run {
     let engineInWords: string = this.#request.engine.engine;
     // However the work goes, this is when it is over.
     const cut = new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Math.max(0, (deadline - this.#now()) * 1000));
+      const timer = setTimeout(resolve, Math.max(0, (deadline - this.#now()) * 1000 * this.#clock.timeScale));
       timer.unref();
     });
     const work = async (): Promise<void> => {
@@ -107,6 +113,7 @@ export class Run {
         clock: this.#clock,
         log: this.#log,
         answers: this.#answers,
+        curve: this.#curve,
         progress: this.#progress,
         record,
         items,
@@ -118,13 +125,15 @@ export class Run {
       const perPrediction = notes.perPrediction ?? (await timed("predict", () => zeroRound(context, pool)));
       const plan = notes.plan ?? planRun(context, perPrediction);
       record.note({ perPrediction, plan });
+      if (this.#request.planOnly) return await this.#timeSteps(context, pool, plan);
+      if (this.#curve.points.length === 0) this.#curve.note(0);
       if (plan.trainSeconds > 0 && notes.phase !== "predict") {
         const trained = await timed("adapt", () => train(context, pool, plan, perPrediction));
         steps = trained.steps;
         this.#failed ||= trained.failed;
       }
       if (this.#stopped) return;
-      await timed("predict", () => predict(context, pool, plan));
+      await timed("predict", () => predict(context, pool, record.notes.plan ?? plan));
     };
     const worked = work().catch((error: unknown) => {
       if (this.#stopped) return;
@@ -139,8 +148,16 @@ export class Run {
     }
     record.note({ phase: "done", processes: [] });
     took(); // the phase that the deadline cut
+    if (!this.#request.planOnly) this.#curve.note(Math.max(steps, record.notes.steps));
     steps = Math.max(steps, record.notes.steps, this.#progress.step);
-    if (items.length > 0 && steps === 0 && !this.#failed && !isPredictOnly(this.#request) && !this.#state.earlier) {
+    if (
+      items.length > 0 &&
+      steps === 0 &&
+      !this.#failed &&
+      !isPredictOnly(this.#request) &&
+      !this.#request.planOnly &&
+      !this.#state.earlier
+    ) {
       const left = `the budget of ${formatDuration(this.#request.budgetSeconds)} left no time for`;
       const text =
         this.#answers.votes > 0
@@ -158,11 +175,22 @@ export class Run {
 
   /** The instant, on this run's clock plus the process's start, by which work must be over. */
   #end(): number {
-    return this.#clock.processStart + this.#request.budgetSeconds - Math.min(RESERVE_SECONDS, this.#request.budgetSeconds / 4);
+    const { budgetSeconds } = this.#request;
+    return this.#clock.processStart + budgetSeconds - reserveOf(budgetSeconds);
   }
 
   #now(): number {
     return this.#clock.processStart + this.#clock.now();
+  }
+
+  /** The plan once more, with the time of a step: a few of them are made for that. */
+  async #timeSteps(context: RunContext, pool: WorkerPool, plan: Plan): Promise<void> {
+    const { log, setup, request, clock, deadline } = context;
+    if (plan.trainSeconds === 0) return;
+    const elapsed = clock.now();
+    const [trained] = await pool.train({ deadline, finalDeadline: deadline, maxSteps: TIMED_STEPS });
+    for (const line of describePlan(plan, { request, setup, elapsed, stepSeconds: trained?.stepSeconds }))
+      log.emit("info", "plan", line, { ...plan });
   }
 
   /** Goes on with what an earlier process of the run has done. */
@@ -181,7 +209,7 @@ export class Run {
         log: this.#log,
         progress: this.#progress,
         state: this.#state,
-        startBy: deadline - this.#now(),
+        startBy: (deadline - this.#now()) * this.#clock.timeScale,
         stopped: () => this.#stopped,
       });
       this.#crew = crew; // before anything can happen: `stop` ends its processes
@@ -206,7 +234,7 @@ export class Run {
   }
 
   #result(seconds: { load: number; adapt: number; predict: number }, steps: number, engine: string): RunResult {
-    const { out, workers, solutions } = this.#request;
+    const { out, workers, solutions, rehearsal } = this.#request;
     return {
       submission: out,
       candidates: this.#answers.candidatesPath,
@@ -222,7 +250,9 @@ export class Run {
       demonstrationExact: this.#progress.exact,
       workerRssBytes: this.#progress.rssBytes,
       parentRssBytes: process.memoryUsage.rss(),
-      ...(solutions && { score: this.#answers.score() }),
+      ...(solutions && { score: this.#answers.score(), curve: this.#curve.points }),
+      plan: this.#state.record.notes.plan,
+      ...(rehearsal && { rehearsal: true }),
     };
   }
 }

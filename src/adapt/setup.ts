@@ -13,6 +13,8 @@ export interface Setup {
   readonly canvas: number;
   /** rows that go through the model together in each worker */
   readonly microBatch: number;
+  /** blocks are computed again for their gradient */
+  readonly recompute: boolean;
   /** ACT steps of a prediction */
   readonly actSteps: number;
   /** variants to predict under, per test input */
@@ -78,10 +80,12 @@ export function setUp(request: RunRequest): Setup {
       frozenShare: recipe.method === "embeddings" ? 1 : recipe.method === "embeddings-then-full" ? recipe.frozenShare : 0,
     },
     plannedSteps: request.steps,
+    rehearsal: request.rehearsal,
   };
   return {
     canvas,
     microBatch,
+    recompute,
     actSteps: recipe.haltMaxStepsEval || checkpoint.config.model.haltMaxSteps,
     variants: Math.min(recipe.voteVariants, recipe.trainVariants + 1),
     jobs: Array.from({ length: workers }, (_, rank) => ({

@@ -1,13 +1,14 @@
-/** The training phase: optimizer steps until its time is over, with interim predictions on the way. */
+/** The training phase: optimizer steps until its time is over, with interim predictions on the way and a plan that follows what is measured. */
 import { formatDuration } from "../budget/duration.ts";
 import type { Plan } from "../budget/planner.ts";
 import type { WorkerPool } from "../parallel/coordinator.ts";
 import type { RunContext } from "./context.ts";
-import { ownersOf } from "./items.ts";
+import { itemsOf, ownersOf } from "./items.ts";
+import { planAgain } from "./plan-phases.ts";
 
-/** Interim predictions, at these shares of the training, are made where all of them cost less than this share of it. */
-const INTERIM_AT = [0.25, 0.5, 0.75];
-const INTERIM_SHARE = 0.03;
+/** The plan is looked at again after this share of the training, and at least after so many steps. */
+const REPLAN_SHARE = 0.05;
+const REPLAN_STEPS = 8;
 
 /** The snapshot of what was learned may take this share of the time that is left for predictions. */
 const KEEP_SHARE = 0.1;
@@ -19,41 +20,84 @@ export interface Trained {
   readonly failed: boolean;
 }
 
-/** @param perPrediction seconds that a prediction takes on one worker */
-export async function train(context: RunContext, pool: WorkerPool, plan: Plan, perPrediction: number): Promise<Trained> {
-  const { request, setup, clock, log, answers, progress, record, items, deadline, now } = context;
-  const began = clock.processStart + (record.notes.trainBegan ?? clock.now());
-  record.note({ phase: "train", trainBegan: began - clock.processStart });
-  const final = began + plan.trainSeconds;
+/** @param measured seconds that a prediction takes on one worker */
+export async function train(context: RunContext, pool: WorkerPool, firstPlan: Plan, measured: number): Promise<Trained> {
+  const { request, log, progress, record, deadline, now, clock } = context;
   const { steps: maxSteps } = request;
-  const roundSeconds = (perPrediction * items.length) / Math.max(1, pool.alive.length);
-  const interim = maxSteps === undefined && roundSeconds * INTERIM_AT.length < INTERIM_SHARE * plan.trainSeconds ? INTERIM_AT : [];
+  const start = clock.processStart;
+  const began = start + (record.notes.trainBegan ?? clock.now());
+  record.note({ phase: "train", trainBegan: began - start });
+  const { count } = firstPlan.interims;
+  let plan = firstPlan;
+  let perPrediction = measured;
+  let interims = Math.min(record.notes.interims, count);
   let steps = 0;
-  progress.phase("train", final - clock.processStart);
-  for (const [i, share] of [...interim, 1].entries()) {
-    if (share < 1 && i < record.notes.interims) continue; // made by an earlier process of the run
-    const trained = await pool.train({ deadline: began + share * plan.trainSeconds, finalDeadline: final, maxSteps });
+  let stepSeconds = 0;
+  for (;;) {
+    const final = Math.min(deadline, began + plan.trainSeconds);
+    progress.phase("train", final - start);
+    const share = (interims + 1) / (count + 1);
+    const byStep = maxSteps !== undefined && interims < count ? Math.round(share * maxSteps) : undefined;
+    const due = interims < count && maxSteps === undefined ? began + share * plan.trainSeconds : final;
+    const stretch = Math.min(due, now() + Math.max(REPLAN_SHARE * plan.trainSeconds, REPLAN_STEPS * stepSeconds));
+    const trained = await pool.train({ deadline: Math.min(stretch, final), finalDeadline: final, maxSteps, pauseAtStep: byStep });
     if (context.stopped()) return { steps, failed: false };
-    if (trained.length === 0) {
+    const [first] = trained;
+    if (!first) {
       log.emit("error", "training", "training failed in every worker; predicting with what was learned so far");
       return { steps, failed: true };
     }
-    steps = trained[0]!.step;
-    if (share === 1 || trained.every(({ why }) => why === "diverged")) break;
-    answers.beginStage(`interim ${share}`);
-    await pool.predict(items, {
-      actSteps: plan.actSteps,
-      chunk: setup.microBatch,
-      owner: ownersOf(request),
-      goOn: () => now() < deadline,
-      arrived: (predictions) => answers.count(predictions),
-    });
-    answers.write();
-    record.note({ interims: i + 1, steps });
-    log.emit("info", "interim", `interim answers after step ${steps}`, answers.score());
+    ({ step: steps, stepSeconds } = first);
+    const { why } = first;
+    if (trained.every((each) => each.why === "diverged") || why === "steps") break;
+    // A first step that compiles can end a stretch with time left for more.
+    if (why === "deadline" && stretch >= final && now() + 2 * stepSeconds >= final) break;
+    record.note({ steps });
+    if (why === "paused" || (interims < count && stretch >= due)) {
+      interims++;
+      perPrediction = (await interim(context, pool, { plan, number: interims, step: steps })) ?? perPrediction;
+      record.note({ interims, perPrediction });
+      if (context.stopped()) return { steps, failed: false };
+    }
+    plan = planAgain(context, plan, { perPrediction, workers: Math.max(1, pool.alive.length), step: steps, stepSeconds });
+    record.note({ plan });
   }
   record.note({ steps });
   await pool.keep(KEEP_SHARE * (deadline - now()));
   if (steps > 0) log.emit("info", "trained", `${steps} optimizer steps in ${formatDuration(now() - began)}; ${progress.summary()}`);
   return { steps, failed: false };
+}
+
+/**
+ * Predicts with what was learned so far: answers to fall back on, and with solutions at hand a point of the learning curve.
+ *
+ * @returns seconds that a prediction takes on one worker; undefined where none was made
+ */
+async function interim(
+  context: RunContext,
+  pool: WorkerPool,
+  { plan, number, step }: { plan: Plan; number: number; step: number },
+): Promise<number | undefined> {
+  const { request, setup, answers, log, now, deadline } = context;
+  const began = now();
+  answers.beginStage(`interim ${number}`);
+  const items = Array.from({ length: plan.interims.rounds }, (_, variant) => itemsOf(request.chosen, variant)).flat();
+  let spent = 0;
+  let made = 0;
+  await pool.predict(items, {
+    actSteps: plan.actSteps,
+    chunk: setup.microBatch,
+    owner: ownersOf(request),
+    goOn: () => !context.stopped() && now() < deadline,
+    arrived: (predictions, seconds) => {
+      spent += seconds;
+      made += predictions.length;
+      answers.count(predictions);
+    },
+  });
+  answers.write();
+  const score = context.curve.note(step);
+  const text = `interim answers after step ${step}: ${made} predictions in ${formatDuration(now() - began)}${score === undefined ? "" : `; ${score}`}`;
+  log.emit("info", "interim", text, { step, predictions: made, ...answers.score() });
+  return made > 0 ? (spent / made) * (setup.actSteps / plan.actSteps) : undefined;
 }

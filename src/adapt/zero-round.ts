@@ -7,14 +7,26 @@ import { ownersOf } from "./items.ts";
 /** An unadapted round before training may take this share of what is left. */
 const ZERO_ROUND_SHARE = 0.08;
 
+/** Seconds that the round is expected to take: all test inputs where that is cheap, else a few. */
+export function zeroRoundSeconds({
+  perPrediction,
+  testInputs,
+  workers,
+  left,
+}: Record<"perPrediction" | "testInputs" | "workers" | "left", number>): number {
+  const whole = (perPrediction * testInputs) / workers;
+  return whole < ZERO_ROUND_SHARE * left ? whole : 2 * perPrediction;
+}
+
 /**
  * Predicts with the unadapted model: one test input a worker to warm up, some more to measure, and all of them where a whole round is cheap.
  *
  * @returns seconds that a prediction takes on one worker
  */
 export async function zeroRound(context: RunContext, pool: WorkerPool): Promise<number> {
-  const { request, setup, log, answers, items, deadline, now } = context;
+  const { request, setup, clock, log, answers, progress, items, deadline, now } = context;
   answers.beginStage("unadapted");
+  progress.phase("measure", deadline - clock.processStart);
   const workers = pool.alive.length;
   let spent = 0;
   let made = 0;

@@ -52,15 +52,34 @@ export interface CountedStep {
  *
  * @throws UserError where that process gives one, with its message
  */
-export async function runBench(request: BenchRequest, environment: Record<string, string>): Promise<BenchReport> {
-  const args = ["bench", "--inside", JSON.stringify(request)];
+export function runBench(request: BenchRequest, environment: Record<string, string>): Promise<BenchReport> {
+  return inNewProcess<BenchReport>(["--inside", JSON.stringify(request)], environment);
+}
+
+/**
+ * Projects steps in a new process; runs none.
+ *
+ * @throws UserError as above
+ */
+export function runRoofline(request: RooflineRequest, environment: Record<string, string>): Promise<RooflineReport> {
+  return inNewProcess<RooflineReport>(["--project", JSON.stringify(request)], environment);
+}
+
+/** The same in this process. */
+export async function runRooflineHere(request: RooflineRequest): Promise<RooflineReport> {
+  await startEngine("tensorflow", { threads: 1 });
+  return projectRoofline(request);
+}
+
+async function inNewProcess<Result>(options: readonly string[], environment: Record<string, string>): Promise<Result> {
+  const args = ["bench", ...options];
   const env = { ...process.env, ...environment };
   const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(import.meta.url), ...args], { env }).catch((error) => {
     const { code, stderr } = error as { code?: unknown; stderr?: string };
     if (code !== USER_ERROR) throw error;
     throw new UserError(stderr!.trimEnd().split("\n").at(-1)!, { cause: error });
   });
-  return JSON.parse(stdout.trim().split("\n").at(-1)!) as BenchReport;
+  return JSON.parse(stdout.trim().split("\n").at(-1)!) as Result;
 }
 
 /** Does the work in this process. */

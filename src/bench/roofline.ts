@@ -22,6 +22,8 @@ export interface RooflineRequest {
   readonly microBatch: number | undefined;
   readonly recompute: boolean;
   readonly assumptions: ProjectionAssumptions;
+  /** the competition's full-size one unless given */
+  readonly model?: ModelConfig | undefined;
 }
 
 export interface DeviceRoofline {
@@ -54,7 +56,7 @@ export function fullSizeModel(): ModelConfig {
 
 /** Needs the TensorFlow engine in this process, for tracing; runs nothing. @throws Error where it was not started */
 export function roofline(request: RooflineRequest): RooflineReport {
-  const model = fullSizeModel();
+  const { model = fullSizeModel() } = request;
   const { canvas, recompute, assumptions, hours } = request;
   const rows = Math.ceil(request.globalBatch / assumptions.workers); // the fullest worker: the others wait for it
   const counted = new Map<number, StepCounts>();

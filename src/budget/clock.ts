@@ -6,6 +6,8 @@ export interface Clock {
   now(): number;
   /** The machine's monotonic clock, in seconds, at `now() === 0`: the same clock in every process, so deadlines can be handed over. */
   readonly processStart: number;
+  /** real seconds that a second of this clock takes: 1, or less in a rehearsal, where both numbers above run faster */
+  readonly timeScale: number;
 }
 
 /** Seconds on the machine's monotonic clock (CLOCK_MONOTONIC): comparable between processes of one machine, not between machines. */
@@ -19,8 +21,46 @@ export function monotonicSeconds(): number {
  * @param spentSeconds seconds that had passed already when the process started (a notebook's earlier cells, a run that is resumed)
  */
 export function realClock(spentSeconds = 0): Clock {
-  const processStart = monotonicSeconds() - performance.now() / 1000 - spentSeconds;
-  return { processStart, now: () => monotonicSeconds() - processStart };
+  return clockFrom(monotonicSeconds() - performance.now() / 1000 - spentSeconds, 1);
+}
+
+/** A clock that runs faster than time. @param processStart see `Clock`; now unless given */
+export function fastClock(timeScale: number, processStart = monotonicSeconds() / timeScale): Clock {
+  return clockFrom(processStart, timeScale);
+}
+
+function clockFrom(processStart: number, timeScale: number): Clock {
+  return { processStart, now: () => monotonicSeconds() / timeScale - processStart, timeScale };
+}
+
+/** The clock of a rehearsal: it stands still while the rehearsal is prepared. */
+export class RehearsalClock implements Clock {
+  readonly timeScale: number;
+  readonly #spent: number;
+  #began: number | undefined;
+
+  /** @param spentSeconds seconds of the run that have passed in earlier processes of it */
+  constructor(timeScale: number, spentSeconds = 0) {
+    this.timeScale = timeScale;
+    this.#spent = spentSeconds;
+  }
+
+  /** It goes from now on. */
+  begin(): void {
+    this.#began ??= this.#machine;
+  }
+
+  get processStart(): number {
+    return (this.#began ?? this.#machine) - this.#spent;
+  }
+
+  now(): number {
+    return this.#machine - this.processStart;
+  }
+
+  get #machine(): number {
+    return monotonicSeconds() / this.timeScale;
+  }
 }
 
 /** A clock that stands still until it is moved, for tests. */
@@ -33,6 +73,7 @@ export function fakeClock(processStart = 1000): FakeClock {
   let now = 0;
   return {
     processStart,
+    timeScale: 1,
     now: () => now,
     advance: (seconds) => {
       if (!(seconds >= 0)) throw new RangeError(`a monotonic clock cannot move by ${seconds} s`);

@@ -10,6 +10,8 @@ export interface ClockRecord {
   readonly elapsedSeconds: number;
   /** the wall clock then, in milliseconds since 1970 */
   readonly wallMillis: number;
+  /** see `Clock`; 1 unless given */
+  readonly timeScale?: number | undefined;
 }
 
 /** The clocks now. */
@@ -26,9 +28,10 @@ export interface ClockReading {
  * ran; one that was set back since adds nothing, and what had passed by the last note stays passed.
  */
 export function elapsedSince(record: ClockRecord, now: ClockReading): number {
+  const { timeScale = 1 } = record;
   const sameBoot = record.bootId !== "" && record.bootId === now.bootId;
   const elapsed = sameBoot
-    ? now.monotonicSeconds - record.monotonicStart
-    : record.elapsedSeconds + Math.max(0, now.wallMillis - record.wallMillis) / 1000;
+    ? now.monotonicSeconds / timeScale - record.monotonicStart
+    : record.elapsedSeconds + Math.max(0, now.wallMillis - record.wallMillis) / 1000 / timeScale;
   return Math.max(record.elapsedSeconds, elapsed);
 }

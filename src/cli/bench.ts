@@ -5,7 +5,8 @@ import { compilationCache } from "../backend/compilation-cache.ts";
 import { countGpus } from "../backend/gpus.ts";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import { checkMemory, describeMemoryCheck, MEMORY_CASES, type MemoryCase, type MemoryCheck, runMemoryCase } from "../bench/memory.ts";
-import { type BenchRequest, type CountedStep, runBench, runBenchHere } from "../bench/process.ts";
+import { type BenchRequest, type CountedStep, runBench, runBenchHere, runRooflineHere } from "../bench/process.ts";
+import type { RooflineRequest } from "../bench/roofline.ts";
 import { BENCH_PRESETS } from "../bench/train-step.ts";
 import { UserError } from "../errors.ts";
 import { type CompileMode, mayUseXla, type Precision } from "../trace/compilation.ts";
@@ -24,6 +25,7 @@ interface BenchArgs extends RooflineArgs {
   seed?: string;
   json?: boolean;
   inside?: string | undefined;
+  project?: string | undefined;
   memory: boolean;
   memoryCase?: string | undefined;
 }
@@ -48,9 +50,11 @@ export const benchCommand: CommandModule<object, BenchArgs> = {
         describe: "instead: peak memory over a spread of sizes, beside what the memory model says (half an hour)",
       })
       .option("memory-case", { type: "string", hidden: true, describe: "a case, run in this process" })
+      .option("project", { type: "string", hidden: true, describe: "a request for a projection, made in this process" })
       .option("inside", { type: "string", hidden: true, describe: "a request, run in this process" }) as unknown as Argv<BenchArgs>,
   handler: async (args) => {
     if (args.inside !== undefined) return console.log(JSON.stringify(await runBenchHere(JSON.parse(args.inside) as BenchRequest)));
+    if (args.project !== undefined) return console.log(JSON.stringify(await runRooflineHere(JSON.parse(args.project) as RooflineRequest)));
     if (args.memoryCase !== undefined) return console.log(JSON.stringify(await runMemoryCase(JSON.parse(args.memoryCase) as MemoryCase)));
     if (args.memory) return benchMemory(args);
     const { preset, threads, steps, seed, json, compile, precision } = args;

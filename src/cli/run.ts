@@ -6,15 +6,19 @@ import type { Argv, CommandModule } from "yargs";
 import type { RunRequest } from "../adapt/request.ts";
 import { Run } from "../adapt/run.ts";
 import { type EarlierRun, RunFolder, refuseOtherTasks, tasksSha256, unkeptState } from "../adapt/run-folder.ts";
+import { setUp } from "../adapt/setup.ts";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
 import type { Entry } from "../arc/challenges-json.ts";
+import { TASKS_FILE, writeRunTasks } from "../arc/run-tasks-file.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
+import type { Task } from "../arc/task.ts";
 import { type ChosenEngine, chooseEngine, workerEnvironment } from "../backend/choose.ts";
 import { compilationCache } from "../backend/compilation-cache.ts";
 import { countGpus, gpuMemory } from "../backend/gpus.ts";
 import { memoryShare } from "../backend/memory-share.ts";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
-import { realClock } from "../budget/clock.ts";
+import type { DeviceName } from "../bench/device-profiles.ts";
+import { RehearsalClock, realClock } from "../budget/clock.ts";
 import { parseDuration } from "../budget/duration.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import { recipeFlags, withRecipeFlags } from "../config/flags.ts";
@@ -23,16 +27,27 @@ import { type ResolvedRecipe, resolveRecipe } from "../config/resolve.ts";
 import { flagName } from "../config/settings.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { type EventLog, type LogLevel, openEventLog } from "../events.ts";
+import { projectTimes } from "../rehearsal/machine-times.ts";
 import { fallbackSubmission } from "../submission/fallback.ts";
 import { validateSubmission } from "../submission/validate.ts";
 import { writeSubmission } from "../submission/write.ts";
 import { type CompileMode, mayUseXla, type Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
 import { type Recompute, withMemoryFlags } from "./memory-flags.ts";
+import { printPlanElsewhere } from "./plan-elsewhere.ts";
+import {
+  checkRehearsal,
+  deviceMemory,
+  fullSizeCheckpoint,
+  REHEARSED_GPUS,
+  REHEARSED_OUT,
+  type RehearsalArgs,
+  withRehearsalFlags,
+} from "./rehearsal-flags.ts";
 import { chooseTasks, MAX_WORKERS, parseCanvas, parseWorkers, spentSeconds, workersFor } from "./run-options.ts";
 import { printTable } from "./run-table.ts";
 
-interface RunArgs {
+interface RunArgs extends RehearsalArgs {
   challenges: string | undefined;
   solutions: string | undefined;
   checkpoint: string | undefined;
@@ -93,6 +108,8 @@ const KEPT = {
   snapshotEvery: "60s",
   limit: undefined,
   tasks: undefined,
+  device: undefined,
+  timeScale: undefined,
   seed: "0",
 } as const satisfies Partial<RunArgs>;
 const PATHS: readonly (keyof typeof KEPT)[] = ["challenges", "solutions", "checkpoint", "out", "tfLib"];
@@ -102,7 +119,7 @@ export const runCommand: CommandModule<object, RunArgs> = {
   describe: "Adapt to the tasks of a challenges file, predict, vote, and write submission.json",
   builder: (y) =>
     withRecipeFlags(
-      withMemoryFlags(withCompilationFlags(y))
+      withRehearsalFlags(withMemoryFlags(withCompilationFlags(y)))
         .option("challenges", { type: "string", describe: "Kaggle challenges file, or folder of task files (required)" })
         .option("checkpoint", { type: "string", describe: "folder of a pre-trained checkpoint (required)" })
         .option("solutions", { type: "string", describe: "solutions file: score at the end (dry run); answers are never looked at before" })
@@ -174,11 +191,16 @@ async function runHandler(given: RunArgs): Promise<void> {
   const option = given.resume === undefined ? "run-dir" : "resume";
   if (given.resume !== undefined && given.runDir !== undefined && resolve(given.resume) !== resolve(given.runDir))
     throw new UserError(`--resume ${given.resume} and --run-dir ${given.runDir}: name the folder once`);
+  checkRehearsal(given);
+  if (given.planOnly && (given.runDir ?? given.resume) !== undefined)
+    throw new UserError(`--plan-only writes nothing: leave --${option} out`);
   const path = given[option === "resume" ? "resume" : "runDir"];
   if (path !== undefined) folder = writing(`--${option} ${path}`, () => RunFolder.open(path, given.resume !== undefined));
   try {
     const earlier = folder?.earlier;
-    const clock = realClock(earlier ? earlier.elapsedSeconds - performance.now() / 1000 : spentSeconds(given.startedAt));
+    const timeScale = earlier ? (earlier.config.arguments.timeScale as number | undefined) : given.timeScale;
+    const rehearsalClock = timeScale === undefined ? undefined : new RehearsalClock(timeScale, earlier?.elapsedSeconds);
+    const clock = rehearsalClock ?? realClock(earlier ? earlier.elapsedSeconds - performance.now() / 1000 : spentSeconds(given.startedAt));
     const log = writing(`--${option} ${path}`, () =>
       openEventLog({
         file: path === undefined ? undefined : join(path, "events.jsonl"),
@@ -187,10 +209,12 @@ async function runHandler(given: RunArgs): Promise<void> {
       }),
     );
     const args = earlier ? optionsOf(earlier, given, log) : given;
-    out = args.out;
+    const { device } = args;
+    out = args.timeScale !== undefined && args.out === KEPT.out ? REHEARSED_OUT : args.out;
     // What can be wrong with the options is told before anything is written; then a valid submission comes first of all.
-    if (args.challenges === undefined || args.checkpoint === undefined) {
-      const missing = (["challenges", "checkpoint"] as const).filter((name) => args[name] === undefined).map((name) => `--${name}`);
+    const needed = device === undefined ? (["challenges", "checkpoint"] as const) : (["challenges"] as const);
+    if (needed.some((name) => args[name] === undefined)) {
+      const missing = needed.filter((name) => args[name] === undefined).map((name) => `--${name}`);
       const why = given.resume === undefined ? "" : `; ${given.resume} holds no run that could be taken up`;
       throw new UserError(`${missing.join(" and ")} must be given${why}`);
     }
@@ -201,23 +225,42 @@ async function runHandler(given: RunArgs): Promise<void> {
     if (args.steps !== undefined && !(Number.isInteger(args.steps) && args.steps >= 0))
       throw new UserError(`--steps ${args.steps}: expected a whole number from 0 up`);
     const askedWorkers = parseWorkers(args.workers);
-    const challenges = readChallenges(args.challenges);
+    const challenges = readChallenges(args.challenges!);
     const chosen = chooseTasks(challenges.tasks, args);
-    if (earlier) refuseOtherTasks(earlier, chosen, args.challenges);
-    writing(`--out ${out}`, () => writeFallback(out, challenges.entries, earlier !== undefined, log));
+    if (earlier) refuseOtherTasks(earlier, chosen, args.challenges!);
+    if (!args.planOnly) writing(`--out ${out}`, () => writeFallback(out, challenges.entries, earlier !== undefined, log));
     if (folder && !earlier) {
       const { recipe, origins } = resolved;
       const settings = Object.entries(recipe).map(([name, value]) => [name, { value, origin: origins[name as SettingName] }]);
       const config = { arguments: keptOptions(args), settings: Object.fromEntries(settings), tasksSha256: tasksSha256(chosen) };
       writing(`--${option} ${path}`, () => folder?.begin(config, clock));
     }
+    if (path !== undefined) keepTasks(join(path, TASKS_FILE), challenges.entries, chosen, log);
+    log.emit("debug", earlier ? "goes-on" : "begins", `the run ${earlier ? "goes on" : "begins"}: ${args.challenges}`);
     log.emit("debug", "recipe", "settings of the adaptation", { ...resolved });
     const state = folder?.state(clock, (text) => log.emit("warn", "disk", text)) ?? unkeptState(clock);
-    const { config: checkpointConfig } = loadCheckpoint(args.checkpoint);
+    const checkpointConfig = args.checkpoint === undefined ? fullSizeCheckpoint() : loadCheckpoint(args.checkpoint).config;
     const solutions: Solutions | undefined = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
-    const checkpoint = { folder: args.checkpoint, config: checkpointConfig };
+    const checkpoint = { folder: args.checkpoint ?? "", config: checkpointConfig };
     const cores = availableParallelism();
     const unkept = (text: string): void => log.emit("warn", "xla-cache", text);
+    const requestHere = (): RunRequest => {
+      const engine = chooseEngine(args.engine, args.tfLib);
+      const gpus = engine.engine === "tensorflow" ? countGpus() : 0;
+      checkGpus(gpus, engine, args.requireGpus, askedWorkers, log);
+      return requestOn(engine, gpus);
+    };
+    const requestElsewhere = async (elsewhere: DeviceName): Promise<RunRequest> => {
+      const engine: ChosenEngine = { engine: "tensorflow", location: undefined, reason: "on a machine that is not here" };
+      const asked = requestOn(engine, askedWorkers ?? REHEARSED_GPUS);
+      return {
+        ...asked,
+        onWasm: undefined,
+        rehearsal: { timeScale: timeScale ?? 1, times: await projectTimes(elsewhere, asked, setUp(asked)) },
+      };
+    };
+    const memoryOfGpus = (gpus: number): (number | undefined)[] =>
+      device === undefined ? gpuMemory(gpus) : new Array<number>(gpus).fill(deviceMemory(device));
     const requestOn = (engine: ChosenEngine, gpus: number): RunRequest => {
       const { recipe } = resolved;
       const apart = args.sync === "none" ? state.record.notes.workers : undefined; // each has its own tasks and its own snapshots
@@ -248,7 +291,7 @@ async function runHandler(given: RunArgs): Promise<void> {
         joined: args.sync === "allreduce",
         canvas,
         memory: {
-          bytesPerWorker: memoryShare({ engine: engine.engine, workers, gpus: gpuMemory(gpus) }),
+          bytesPerWorker: memoryShare({ engine: engine.engine, workers, gpus: memoryOfGpus(gpus) }),
           bytesWithoutGpu: memoryShare({ engine: engine.engine, workers, gpus: [] }),
           microBatch: args.microBatch,
           recompute: args.recompute === "auto" ? undefined : args.recompute === "on",
@@ -256,14 +299,16 @@ async function runHandler(given: RunArgs): Promise<void> {
         snapshotSeconds,
         seed: args.seed ?? KEPT.seed,
         recipe,
+        planOnly: args.planOnly,
         ...(args.engine === "auto" &&
           engine.engine === "tensorflow" && { onWasm: () => requestOn({ ...chooseEngine("wasm"), reason: "TensorFlow failed" }, 0) }),
       };
     };
-    const engine = chooseEngine(args.engine, args.tfLib);
-    const gpus = engine.engine === "tensorflow" ? countGpus() : 0;
-    checkGpus(gpus, engine, args.requireGpus, askedWorkers, log);
-    const request = requestOn(engine, gpus);
+    const request = await (device === undefined ? requestHere() : requestElsewhere(device));
+    if (device !== undefined && args.planOnly) return printPlanElsewhere(request, args.json ?? false);
+    rehearsalClock?.begin();
+    if (request.rehearsal)
+      log.emit("warn", "rehearsal", `a REHEARSAL of ${request.rehearsal.times.machine}: ${out} will hold made-up answers; never submit it`);
     state.record.note({ workers: request.workers });
     for (const event of ["uncaughtException", "unhandledRejection"] as const)
       process.on(event, (error: unknown) => {
@@ -272,7 +317,8 @@ async function runHandler(given: RunArgs): Promise<void> {
       });
     run = new Run(request, clock, log, state);
     const result = await run.execute();
-    if (!args.json) printTable(run, result, solutions);
+    log.emit("debug", "result", "what came of the run", { result });
+    if (!args.json && !args.planOnly) printTable(run, result, solutions);
     log.close();
     if (args.json) console.log(JSON.stringify(result));
   } finally {
@@ -286,6 +332,15 @@ function writeFallback(out: string, entries: readonly Entry[], resumed: boolean,
   if (resumed && existsSync(out) && validateSubmission(readFileSync(out, "utf8"), entries).length === 0) return;
   writeSubmission(out, fallbackSubmission(entries), entries);
   log.emit("info", "fallback", `${out}: valid fallback answers for all ${entries.length} tasks are in place`);
+}
+
+/** Keeps the tasks beside what becomes of them, for whoever looks at the run; it goes without. */
+function keepTasks(path: string, entries: readonly Entry[], chosen: readonly Task[], log: EventLog): void {
+  try {
+    writeRunTasks(path, entries, chosen);
+  } catch (error) {
+    log.emit("warn", "tasks", `${path}: the tasks can't be kept: ${messageOf(error)}; \`trm report\` will need the challenges file`);
+  }
 }
 
 function resolveSettings(args: RunArgs): ResolvedRecipe {

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { monotonicSeconds } from "../budget/clock.ts";
+import { type Clock, monotonicSeconds, realClock } from "../budget/clock.ts";
 import type { FileRecords } from "../checkpoint/staged-files.ts";
 import type { Json } from "../checkpoint/training-state.ts";
 import type { LogLevel } from "../events.ts";
@@ -60,6 +60,8 @@ export interface PoolOptions {
   readonly startBy?: number;
   /** without it a worker that is lost stays lost, and joined training ends with it */
   readonly recovery?: Recovery | undefined;
+  /** the run's, by which deadlines are meant; how long processes live and answer is measured in real time */
+  readonly clock?: Clock | undefined;
 }
 
 /** How a stretch of training ended on a worker; `diverged`: the last good state was taken up again, and nothing more is trained. */
@@ -82,9 +84,11 @@ export class WorkerPool {
   /** what the last snapshot took */
   #snapshotSeconds = 0;
   #predictions = 0;
+  readonly #clock: Clock;
 
-  private constructor(jobs: readonly Job[], joined: boolean, { environment, watcher, recovery }: PoolOptions) {
+  private constructor(jobs: readonly Job[], joined: boolean, { environment, watcher, recovery, clock = realClock() }: PoolOptions) {
     this.#joined = joined;
+    this.#clock = clock;
     this.#watcher = watcher;
     this.#recovers = recovery !== undefined;
     const patience = { ...PATIENCE, ...(recovery && { silence: recovery.silenceSeconds }) };
@@ -474,7 +478,8 @@ export class WorkerPool {
   /** Not one more step would be made before the time is over. */
   #tooLate(slots: readonly Slot[], { deadline }: Until): boolean {
     const start = Math.max(0, ...slots.filter(({ isAlive }) => !isAlive).map(({ startSeconds }) => startSeconds));
-    return monotonicSeconds() + start + 2 * this.#stepSeconds > deadline;
+    const { processStart, timeScale } = this.#clock;
+    return processStart + this.#clock.now() + start / timeScale + 2 * this.#stepSeconds > deadline;
   }
 
   /** Optimizer steps of the state that the next predictions come from. */

@@ -7,6 +7,7 @@ import type { PretrainingData } from "../data/pretraining-stream.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { RowSimilarity } from "../model/row-similarity.ts";
 import type { AdamATan2Settings } from "../optim/adam-atan2.ts";
+import type { Rehearsal } from "../rehearsal/rehearsal.ts";
 import type { Compilation } from "../trace/compilation.ts";
 import type { Course, Progress, Until } from "../train/loop.ts";
 
@@ -67,6 +68,8 @@ export interface Job {
   readonly course: Course;
   /** steps of the whole course; where they are not given, a training state says them until the first step was timed */
   readonly plannedSteps?: number | undefined;
+  /** nothing is computed: the worker sleeps instead */
+  readonly rehearsal?: Rehearsal | undefined;
 }
 
 /** A worker's place among the others, until the next one is told. */

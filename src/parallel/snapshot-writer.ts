@@ -1,4 +1,5 @@
 /** When a worker writes snapshots, and what becomes of those that can't be written. */
+import type { Clock } from "../budget/clock.ts";
 import type { SafetensorsTensor } from "../checkpoint/safetensors.ts";
 import { writeSnapshot } from "../checkpoint/snapshots.ts";
 import type { CarryPart, TrainingState } from "../checkpoint/training-state.ts";
@@ -18,25 +19,35 @@ const RETRY_FACTOR = 4;
 /** Writes the snapshots of one worker. */
 export class SnapshotWriter {
   readonly #send: (report: Report) => void;
+  readonly #clock: Clock;
   /** instant of the next one, in seconds; not known before the first training */
   #next: number | undefined;
 
-  constructor(send: (report: Report) => void) {
+  constructor(send: (report: Report) => void, clock: Clock) {
     this.#send = send;
+    this.#clock = clock;
   }
 
   /**
    * The taker of a stretch of training. Rank 0 writes; the others hand in their rows of the batch.
+   *
+   * @param rank    whether this is rank 0, at the moment
+   * @param carryOf the rows of the batch on all ranks, see `carryOfAll`
    */
-  taker(order: SnapshotOrder, replica: Replica, stateOf: () => Promise<TrainingState>): SnapshotTaker {
-    const seconds = (): number => performance.now() / 1000;
+  taker(
+    order: SnapshotOrder,
+    rank: () => number,
+    stateOf: () => Promise<TrainingState>,
+    carryOf: () => Promise<CarryPart | undefined>,
+  ): SnapshotTaker {
+    const seconds = (): number => this.#clock.now();
     this.#next ??= seconds() + order.everySeconds;
     return {
       due: () => seconds() >= this.#next!,
       take: async () => {
         const began = seconds();
-        const carry = await carryOfAll(replica);
-        if (replica.exchange.rank !== 0) return;
+        const carry = await carryOf();
+        if (rank() !== 0) return;
         const written = await this.write(order.folder, stateOf, carry);
         const pause = Math.max(order.everySeconds, (seconds() - began) / SNAPSHOT_SHARE);
         this.#next = seconds() + pause * (written ? 1 : RETRY_FACTOR);
@@ -51,11 +62,11 @@ export class SnapshotWriter {
    * @throws NotFinite where the state is not worth keeping
    */
   async write(folder: string, stateOf: () => Promise<TrainingState>, carry?: CarryPart): Promise<boolean> {
-    const began = performance.now();
+    const began = this.#clock.now();
     const state = await stateOf();
     const step = Number(state.record.step);
     const report = (bytes: number, problem?: string): void =>
-      this.#send({ kind: "snapshot", step, bytes, seconds: (performance.now() - began) / 1000, problem });
+      this.#send({ kind: "snapshot", step, bytes, seconds: this.#clock.now() - began, problem });
     try {
       report(writeSnapshot(folder, state, carry).bytes);
       return true;
@@ -68,7 +79,7 @@ export class SnapshotWriter {
 }
 
 /** The rows of the batch on all ranks, in their order; none where no sample outlives a step, or where they are too many. */
-async function carryOfAll(replica: Replica): Promise<CarryPart | undefined> {
+export async function carryOfAll(replica: Replica): Promise<CarryPart | undefined> {
   const { haltMaxSteps, globalBatch, positions, model } = replica.settings;
   const latents = 2 * (positions.length / (model.ropeAxes ?? 1)) * model.hiddenSize;
   if (haltMaxSteps === 1 || 4 * globalBatch * latents > MAX_CARRIED_BYTES) return undefined;

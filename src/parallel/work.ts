@@ -22,9 +22,10 @@ import { joinRing, type Ring } from "./all-reduce.ts";
 import type { Command, Formation, Job, Prediction, PredictionItem, Report, Survey } from "./job.ts";
 import type { PulseSender } from "./pulse.ts";
 import { saveTraining, stageRows, type Training } from "./saving.ts";
-import { SnapshotWriter } from "./snapshot-writer.ts";
+import { carryOfAll, SnapshotWriter } from "./snapshot-writer.ts";
 import { surveyOf } from "./survey.ts";
 import { dataOf, rowStoreOf, trunkOf, type WorkData } from "./work-data.ts";
+import type { Laborer } from "./worker.ts";
 
 /** Longest time without a progress report; steps that are faster are told of together. */
 const REPORT_SECONDS = 0.25;
@@ -42,7 +43,7 @@ interface Start {
 }
 
 /** What a worker has once it knows its job. */
-export class Work {
+export class Work implements Laborer {
   readonly #job: Job;
   readonly #start: Start;
   readonly #send: (report: Report) => void;
@@ -60,7 +61,7 @@ export class Work {
     this.#start = start;
     this.#send = send;
     this.#pulse = pulse;
-    this.#snapshots = new SnapshotWriter(send);
+    this.#snapshots = new SnapshotWriter(send, realClock());
   }
 
   /** Starts the engine and reads what the job names. The place among the others comes with `form`. */
@@ -100,7 +101,6 @@ export class Work {
     return new Work(job, { settings, initial, rowStart: start, random, data, saved }, send, pulse);
   }
 
-  /** Optimizer steps that were completed; undefined before there is a replica. */
   get step(): number | undefined {
     return this.#replica?.step;
   }
@@ -109,12 +109,10 @@ export class Work {
     this.#loop?.stop();
   }
 
-  /** Gives up joining a ring, if that is under way. */
   abandon(): void {
     this.#joining?.abort();
   }
 
-  /** Makes the next training step diverge, as a fault of the hardware would; for tests of the way back. */
   poison(): void {
     this.#poisoned = true;
   }
@@ -217,7 +215,16 @@ export class Work {
 
   async #train({ until, snapshots }: Extract<Command, { kind: "train" }>): Promise<void> {
     let reported = 0;
-    const watch = snapshots && this.#snapshots.taker(snapshots, this.#replica, () => this.#state());
+    const replica = this.#replica;
+    const rank = (): number => replica.exchange.rank;
+    const watch =
+      snapshots &&
+      this.#snapshots.taker(
+        snapshots,
+        rank,
+        () => this.#state(),
+        () => carryOfAll(replica),
+      );
     try {
       const why = await this.#loop.run(
         until,

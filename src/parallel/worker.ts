@@ -1,5 +1,6 @@
 /** A worker process: takes its parent's commands one after the other and tells what came of them. */
 import { messageOf, UserError } from "../errors.ts";
+import { Sleeper } from "../rehearsal/sleeper.ts";
 import { causeOf } from "./failure.ts";
 import type { Command, Report } from "./job.ts";
 import { startPulse } from "./pulse.ts";
@@ -7,6 +8,19 @@ import { Work } from "./work.ts";
 
 /** Set by tests of the way back from a training that diverges: the signal SIGUSR2 makes the next step do so. */
 const FAULT_VARIABLE = "TRM_FAULT_INJECTION";
+
+/** What does a worker's commands, once it has its job. */
+export interface Laborer {
+  /** optimizer steps that were completed; undefined before there is a replica */
+  readonly step: number | undefined;
+  obey(command: Exclude<Command, { kind: "job" | "stop" | "abandon" }>): Promise<void>;
+  /** ends the training under way after its current step */
+  stop(): void;
+  /** gives up joining a ring, if that is under way */
+  abandon(): void;
+  /** makes the next training step diverge, as a fault of the hardware would; for tests of the way back */
+  poison(): void;
+}
 
 /** Serves the parent until the IPC channel closes. */
 export async function serveParent(): Promise<void> {
@@ -16,7 +30,7 @@ export async function serveParent(): Promise<void> {
   process.on("disconnect", () => process.exit(0)); // the parent is gone: nothing here is worth going on for
   const pulse = startPulse();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {}); // the parent decides when workers end
-  let work: Work | undefined;
+  let work: Laborer | undefined;
   if (process.env[FAULT_VARIABLE]) process.on("SIGUSR2", () => work?.poison());
   let queue: Promise<void> = Promise.resolve();
   const fail = (error: unknown): void => {
@@ -35,7 +49,7 @@ export async function serveParent(): Promise<void> {
     if (command.kind === "abandon") return work?.abandon();
     queue = queue
       .then(async () => {
-        if (command.kind === "job") work = await Work.begin(command.job, send, pulse);
+        if (command.kind === "job") work = await (command.job.rehearsal ? Sleeper : Work).begin(command.job, send, pulse);
         else if (!work) throw new Error(`${command.kind} before a job`);
         else await work.obey(command);
       })

@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../budget/clock.ts";
 import type { Example } from "../encode/batch.ts";
 import { learningRate } from "../optim/schedule.ts";
-import type { Replica, StepMetrics, StepRates } from "./replica.ts";
+import type { Exchange, StepMetrics, StepRates } from "./replica.ts";
 
 /** Learning rates and their course; the steps of the whole run are planned while it goes. */
 export interface Course {
@@ -22,6 +22,17 @@ export interface Course {
 
 /** The numbers that every rank learns from the others on the way of the gradients; after these come the draws of each global row. */
 const CONTROL = { stop: 0, plannedSteps: 1, snapshot: 2, draws: 3 } as const;
+
+/** What is trained: a replica, or what stands in for one. */
+export interface Trainable {
+  /** optimizer steps done */
+  readonly step: number;
+  readonly exchange: Exchange;
+  readonly settings: { readonly globalBatch: number };
+  globalRows(): number[];
+  /** See `Replica`. */
+  trainStep(next: (globalRow: number) => Example, rates: StepRates, control: Float32Array): Promise<StepMetrics>;
+}
 
 /** When to stop. */
 export interface Until {
@@ -60,6 +71,8 @@ export interface LoopState {
 
 /** Weight of the newest step in the running mean of step times. */
 const STEP_TIME_WEIGHT = 0.1;
+/** A single step that takes this many times the mean has compiled something, or was held up: it says nothing of the next. */
+const ODD_STEP = 4;
 
 /** Steps assumed before the first one was timed. */
 const UNKNOWN_STEPS = 1000;
@@ -80,7 +93,7 @@ export function ratesAt(step: number, planned: number, course: Course): StepRate
 
 /** Trains a replica in stretches; keeps what must outlive one stretch. */
 export class TrainingLoop {
-  readonly #replica: Replica;
+  readonly #replica: Trainable;
   readonly #course: Course;
   readonly #clock: Clock;
   readonly #exampleAt: (index: number) => Example;
@@ -88,13 +101,16 @@ export class TrainingLoop {
   readonly draws: Int32Array;
   #planned: number;
   #stepSeconds = 0;
+  /** steps that the mean is made of; many where it comes from a saved state */
+  #timed = 0;
+  #wasOdd = false;
   #stopRequested = false;
   /** factor of both learning rates; halved where a training diverged */
   rateScale = 1;
 
   /** @param exampleAt the endless stream of examples */
   constructor(
-    replica: Replica,
+    replica: Trainable,
     course: Course,
     exampleAt: (index: number) => Example,
     clock: Clock,
@@ -127,7 +143,10 @@ export class TrainingLoop {
   restore({ draws, plannedSteps, stepSeconds }: LoopState): void {
     this.draws.set(draws);
     if (plannedSteps !== undefined) this.#planned = plannedSteps;
-    if (stepSeconds !== undefined) this.#stepSeconds = stepSeconds;
+    if (stepSeconds !== undefined) {
+      this.#stepSeconds = stepSeconds;
+      this.#timed = 2; // a first step that compiles counts as odd
+    }
     this.#stopRequested = false;
   }
 
@@ -169,12 +188,22 @@ export class TrainingLoop {
       this.#planned = control[CONTROL.plannedSteps]!;
       this.draws.set(control.subarray(CONTROL.draws)); // exact up to 16.7 million draws
       const took = now() - started;
-      this.#stepSeconds = this.#stepSeconds === 0 ? took : this.#stepSeconds + STEP_TIME_WEIGHT * (took - this.#stepSeconds);
+      this.#time(took);
       watch({ ...metrics, step: replica.step, plannedSteps: this.#planned, stepSeconds: this.#stepSeconds, lrTrunk: rates.lrTrunk });
       if (control[CONTROL.snapshot]! > 0) await snapshots?.take();
       await setImmediate();
       if (control[CONTROL.stop]! > 0) return this.#stopRequested ? this.#takeStop() : "deadline";
     }
+  }
+
+  /** Takes a step's time into the running mean; the first one, which compiles the steps, stands only until the second. */
+  #time(took: number): void {
+    const odd = this.#stepSeconds > 0 && took > ODD_STEP * this.#stepSeconds;
+    const isFirst = odd && !this.#wasOdd;
+    this.#wasOdd = odd;
+    if (isFirst) return;
+    this.#timed++;
+    this.#stepSeconds = this.#timed <= 2 ? took : this.#stepSeconds + STEP_TIME_WEIGHT * (took - this.#stepSeconds);
   }
 
   #takeStop(): "stopped" {

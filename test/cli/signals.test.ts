@@ -81,7 +81,7 @@ test("the workers of a run that is killed outright are gone within 5 s, even fro
   const challenges = largeTasks(2);
   const { args, out } = await runArguments("orphans", "10m", challenges);
   const running = start(...args, "--workers", "2", "--batch-size", "384");
-  await running.said(/plan: train/);
+  await running.said(/plan of /);
   await sleep(500);
   const workers = childrenOf(running.child.pid!);
   assert.equal(workers.length, 2);

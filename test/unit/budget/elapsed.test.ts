@@ -28,3 +28,10 @@ test("where the system does not name its boots, they count as different", () => 
 test("what was noted as passed stays passed, though a monotonic clock should tell otherwise", () => {
   assert.equal(elapsedSince(RECORD, { bootId: "boot-1", monotonicSeconds: 5050, wallMillis: RECORD.wallMillis }), 100);
 });
+
+test("a rehearsal's clock runs faster, also while nothing runs", () => {
+  const record = { ...RECORD, timeScale: 0.01, monotonicStart: 500_000 }; // 5000 s of the machine's clock
+  const wallMillis = RECORD.wallMillis + 2_000;
+  assert.equal(elapsedSince(record, { bootId: "boot-1", monotonicSeconds: 5003, wallMillis }), 300);
+  assert.equal(elapsedSince(record, { bootId: "boot-2", monotonicSeconds: 20, wallMillis }), 300);
+});

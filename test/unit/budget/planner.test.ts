@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type PlanInputs, planPhases } from "../../../src/budget/planner.ts";
+import { type PlanInputs, planPhases, reserveOf } from "../../../src/budget/planner.ts";
 
 const BASE: PlanInputs = {
   remaining: 1000,
@@ -61,4 +61,47 @@ test("where one round would take too much, predictions run fewer ACT steps", () 
   // Without training the same round may take all of the time.
   assert.equal(planPhases({ ...BASE, perPrediction: 10, predictOnly: true }).actSteps, 16);
   assert.equal(planPhases({ ...BASE, perPrediction: 1e6 }).actSteps, 1);
+});
+
+test("a reserve grows with the budget from a second to five minutes, and takes no more than a quarter of a short one", () => {
+  assert.deepEqual([1, 2, 20, 120, 3600, 41_400, 1e6].map(reserveOf), [0.25, 0.5, 1, 1.2, 36, 300, 300]);
+});
+
+const INTERIMS = { count: 3, rounds: 1, share: 0.03 };
+
+test("interim predictions fit their share of the training: fewer, then under fewer variants, then none", () => {
+  fc.assert(
+    fc.property(anyInputs, fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 8 }), (inputs, count, rounds) => {
+      const share = 0.05;
+      const { interims, trainSeconds } = planPhases({ ...inputs, interims: { count, rounds, share } });
+      assert.ok(interims.count <= count && interims.rounds <= Math.min(rounds, inputs.variants));
+      assert.ok(interims.count * interims.seconds <= share * trainSeconds * (1 + 1e-9));
+      if (interims.count > 0) assert.ok(interims.count >= Math.min(3, count) && interims.rounds >= 1);
+    }),
+  );
+  const at = (perPrediction: number) =>
+    planPhases({ ...BASE, perPrediction, variants: 8, interims: { count: 12, rounds: 8, share: 0.06 } }).interims;
+  // Training has about 900 s, so they have some 54 s; a round takes 57.5 times a prediction.
+  assert.deepEqual(
+    [at(0.005), at(0.05), at(0.2), at(0.5)].map(({ count, rounds }) => [count, rounds]),
+    [
+      [12, 8],
+      [12, 1],
+      [4, 1],
+      [0, 0],
+    ],
+  );
+  assert.deepEqual(planPhases({ ...BASE, predictOnly: true, interims: INTERIMS }).interims, { count: 0, rounds: 0, seconds: 0 });
+});
+
+test("a plan made again keeps what predictions may take, whatever is left, and gives rounds up where they have become dearer", () => {
+  const { predictAllowance, predictSeconds, rounds } = planPhases(BASE);
+  assert.ok(Math.abs(predictAllowance - 198) < 1e-9);
+  const later = { ...BASE, remaining: 500, predictAllowance };
+  assert.equal(planPhases(later).rounds, rounds);
+  assert.ok(Math.abs(planPhases(later).predictSeconds - predictSeconds) < 1e-9);
+  assert.equal(planPhases({ ...later, perPrediction: 0.2 }).rounds, 17);
+  assert.equal(planPhases({ ...later, workers: 1 }).rounds, 17); // one of two workers is lost
+  const late = planPhases({ ...later, remaining: 110 });
+  assert.ok(late.predictSeconds <= 100 && late.trainSeconds < 6, "what is no longer there can't be given");
 });

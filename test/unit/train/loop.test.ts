@@ -276,3 +276,19 @@ test("a snapshot is taken after the step in which rank 0 finds that it is time, 
     assert.deepEqual(asked, rank === 0 ? [0, 1, 2, 3] : []);
   }
 });
+
+test("the first step's time, which compiles, counts until the second; a single odd one not at all, two in a row do", async () => {
+  const times = [20, 1, 1, 1, 30, 1, 1, 8, 8, 8];
+  const { run, told } = start((step) => times[step]!);
+  await run({ seconds: 1000, maxSteps: times.length });
+  const means = told.map(({ stepSeconds }) => Math.round(stepSeconds * 100) / 100);
+  assert.deepEqual(means, [20, 1, 1, 1, 1, 1, 1, 1, 1.7, 2.33]);
+});
+
+test("a first step that compiles may end a stretch early; the next one goes on with the second's time", async () => {
+  const { run, replica } = start((step) => (step === 0 ? 60 : 1));
+  assert.equal(await run({ seconds: 170.5 }), "deadline");
+  assert.equal(replica.step, 2);
+  assert.equal(await run({ seconds: 170.5 - 61 }), "deadline");
+  assert.equal(replica.step, 2 + 109);
+});

@@ -1,0 +1,285 @@
+/** A worker that sleeps instead of working: the protocol, the ring, the training loop and the snapshots of a real one, and no model. */
+import { setTimeout as wait } from "node:timers/promises";
+import { type Clock, fastClock } from "../budget/clock.ts";
+import { loadTrainingState, type TrainingState } from "../checkpoint/training-state.ts";
+import type { Example } from "../encode/batch.ts";
+import { messageOf } from "../errors.ts";
+import { parameterCount, parameterLayout } from "../model/parameters.ts";
+import { joinRing, type Ring } from "../parallel/all-reduce.ts";
+import type { Command, Formation, Job, Prediction, PredictionItem, Report } from "../parallel/job.ts";
+import type { PulseSender } from "../parallel/pulse.ts";
+import { SnapshotWriter } from "../parallel/snapshot-writer.ts";
+import type { Laborer } from "../parallel/worker.ts";
+import { createRandom, type Random } from "../random.ts";
+import { TrainingLoop } from "../train/loop.ts";
+import { ALONE, type Exchange, NotFinite, type StepMetrics, sliceOf } from "../train/replica.ts";
+import type { MachineTimes } from "./rehearsal.ts";
+
+/** Longest time without a progress report, in real seconds. */
+const REPORT_SECONDS = 0.25;
+/** Made-up answers to a test input: this share of the variants gives the first, the rest the next, and so on. */
+const AGREEMENT = 0.6;
+const ANSWERS = 6;
+/** Puzzle rows written at a time. */
+const ROWS_AT_A_TIME = 1024;
+
+export class Sleeper implements Laborer {
+  readonly #job: Job;
+  readonly #times: MachineTimes;
+  readonly #send: (report: Report) => void;
+  readonly #pulse: PulseSender;
+  readonly #clock: Clock;
+  readonly #snapshots: SnapshotWriter;
+  readonly #random: Random;
+  readonly #stand: StandIn;
+  readonly #loop: TrainingLoop;
+  #ring: Ring | undefined;
+  #joining: AbortController | undefined;
+  #hasPredicted = false;
+
+  private constructor(job: Job, times: MachineTimes, clock: Clock, send: (report: Report) => void, pulse: PulseSender) {
+    this.#job = job;
+    this.#times = times;
+    this.#send = send;
+    this.#pulse = pulse;
+    this.#clock = clock;
+    this.#random = createRandom(job.seed);
+    this.#snapshots = new SnapshotWriter(send, clock);
+    this.#stand = new StandIn(job, times, clock);
+    this.#loop = new TrainingLoop(this.#stand, job.course, () => NO_EXAMPLE, clock, { plannedSteps: job.plannedSteps });
+  }
+
+  /** @throws Error where the job is no rehearsal of tasks */
+  static async begin(job: Job, send: (report: Report) => void, pulse: PulseSender): Promise<Sleeper> {
+    const { rehearsal, data } = job;
+    if (!rehearsal || data.kind !== "tasks") throw new Error("a rehearsal needs times to sleep for, and tasks");
+    const clock = fastClock(rehearsal.timeScale);
+    await sleep(clock, rehearsal.times.startSeconds);
+    const pairs = data.tasks.reduce((sum, { train }) => sum + train.length, 0);
+    send({
+      kind: "ready",
+      engine: `a rehearsal of ${rehearsal.times.machine}: workers sleep, answers are made up`,
+      parameters: parameterCount(parameterLayout(job.model)),
+      epochLength: pairs * (data.variants + 1),
+      warnings: [],
+    });
+    return new Sleeper(job, rehearsal.times, clock, send, pulse);
+  }
+
+  get step(): number {
+    return this.#stand.step;
+  }
+
+  stop(): void {
+    this.#loop.stop();
+  }
+
+  abandon(): void {
+    this.#joining?.abort();
+  }
+
+  poison(): void {
+    this.#stand.poisoned = true;
+  }
+
+  async obey(command: Exclude<Command, { kind: "job" | "stop" | "abandon" }>): Promise<void> {
+    switch (command.kind) {
+      case "form":
+        return this.#form(command);
+      case "train":
+        return this.#train(command);
+      case "predict": {
+        const began = this.#clock.now();
+        const predictions = await this.#predict(command.items, command.actSteps);
+        return this.#send({ kind: "predicted", id: command.id, predictions, seconds: this.#clock.now() - began });
+      }
+      case "snapshot":
+        await this.#snapshots.write(command.folder, async () => this.#state());
+        return;
+      default:
+        throw new Error(`${command.kind} is no part of a rehearsal`);
+    }
+  }
+
+  async #form({ rank, worldSize, ring, restore, rateScale }: Formation): Promise<void> {
+    this.#ring?.close();
+    const { signal } = (this.#joining = new AbortController());
+    this.#ring = ring && (await this.#pulse.waitForPeers(() => joinRing({ ...ring, rank, worldSize, signal })));
+    this.#stand.join(this.#ring ? this.#patient(this.#ring) : { ...ALONE, rank, worldSize });
+    const damaged: { folder: string; problem: string }[] = [];
+    let restored: string | undefined;
+    for (const folder of restore) {
+      try {
+        const state = loadTrainingState(folder);
+        if (!state) throw new Error(`${folder}: no training state here`);
+        this.#takeUp(state);
+        restored = folder;
+        break;
+      } catch (error) {
+        damaged.push({ folder, problem: messageOf(error) });
+      }
+    }
+    if (restored === undefined) this.#stand.step = 0;
+    this.#loop.rateScale = rateScale;
+    this.#pulse.beat();
+    this.#send({ kind: "formed", step: this.#stand.step, restored, damaged });
+  }
+
+  #patient(ring: Ring): Exchange {
+    return {
+      rank: ring.rank,
+      worldSize: ring.worldSize,
+      allReduceSum: (data) => this.#pulse.waitForPeers(() => ring.allReduceSum(data)),
+      allGather: (data) => this.#pulse.waitForPeers(() => ring.allGather(data)),
+    };
+  }
+
+  #takeUp({ record }: TrainingState): void {
+    const { step, draws, plannedSteps, stepSeconds } = record as {
+      step: number;
+      draws: number[];
+      plannedSteps: number;
+      stepSeconds: number;
+    };
+    this.#stand.step = step;
+    this.#loop.restore({ draws: Int32Array.from(draws), plannedSteps: this.#job.plannedSteps ?? plannedSteps, stepSeconds });
+  }
+
+  async #train({ until, snapshots }: Extract<Command, { kind: "train" }>): Promise<void> {
+    let reported = 0;
+    const rank = (): number => this.#stand.exchange.rank;
+    const none = async (): Promise<undefined> => undefined;
+    const watch = snapshots && this.#snapshots.taker(snapshots, rank, async () => this.#state(), none);
+    try {
+      const why = await this.#loop.run(
+        until,
+        (progress) => {
+          this.#pulse.beat();
+          const now = performance.now() / 1000;
+          if (now - reported < REPORT_SECONDS) return;
+          reported = now;
+          this.#send({ kind: "progress", progress, rssBytes: process.memoryUsage.rss(), tensors: 0 });
+        },
+        watch,
+      );
+      this.#send({ kind: "trained", step: this.#stand.step, why, stepSeconds: this.#loop.stepSeconds });
+    } catch (error) {
+      this.#ring?.close(); // or the others would wait for this rank
+      throw error;
+    }
+  }
+
+  /** A state as large as a real one: weights, moments and average, and every puzzle row that would have been touched. */
+  #state(): TrainingState {
+    const { model, data, globalBatch } = this.#job;
+    const zeros = new Float32Array(parameterCount(parameterLayout(model)));
+    const names = ["weights", "ema", "firstMoment", "secondMoment"];
+    const { draws, plannedSteps, stepSeconds } = this.#loop;
+    const rows = data.kind === "tasks" ? data.tasks.length * (data.variants + 1) : 0;
+    const drawn = draws.reduce((sum, each) => sum + each, 0);
+    const count = Math.min(rows, Math.max(drawn, globalBatch));
+    const size = model.puzzleEmbeddingSize;
+    return {
+      record: { step: this.#stand.step, draws: [...draws], plannedSteps, stepSeconds },
+      state: new Map(names.map((name) => [name, { shape: [zeros.length], data: zeros }])),
+      rows: {
+        count,
+        size,
+        *pieces() {
+          for (let at = 0; at < count; at += ROWS_AT_A_TIME) yield new Float32Array(Math.min(ROWS_AT_A_TIME, count - at) * size);
+        },
+      },
+      puzzles: Array.from({ length: count }, (_, id) => id),
+    };
+  }
+
+  /** The test inputs themselves, one cell changed: which, is drawn so that variants mostly agree. */
+  async #predict(items: readonly PredictionItem[], actSteps: number): Promise<Prediction[]> {
+    const { data, microBatch } = this.#job;
+    if (data.kind !== "tasks") throw new Error("no tasks to predict");
+    if (!this.#hasPredicted) await sleep(this.#clock, this.#times.compileSeconds);
+    this.#hasPredicted = true;
+    const out: Prediction[] = [];
+    const began = this.#clock.now();
+    for (let i = 0; i < items.length; i += microBatch) {
+      const part = items.slice(i, i + microBatch);
+      await sleepUntil(this.#clock, began + (i + part.length) * actSteps * this.#times.actStepSeconds);
+      for (const item of part) {
+        const { rows, cols, cells } = data.tasks[item.task]!.test[item.testIndex]!.input;
+        const random = this.#random.fork(`${item.task}:${item.testIndex}:${item.variant}`);
+        let answer = 0;
+        while (answer < ANSWERS - 1 && random.uniform() >= AGREEMENT) answer++;
+        const changed = cells.slice();
+        changed[answer % changed.length] = (changed[answer % changed.length]! + 1) % 10;
+        out.push({ ...item, rows, cols, cells: changed, qHaltLogit: random.uniform() - 0.5 });
+      }
+      this.#pulse.beat();
+    }
+    return out;
+  }
+}
+
+/** What the training loop trains. */
+class StandIn {
+  step = 0;
+  exchange: Exchange = ALONE;
+  /** the next step is to diverge */
+  poisoned = false;
+  readonly settings: { readonly globalBatch: number };
+  readonly #haltMaxSteps: number;
+  readonly #times: MachineTimes;
+  readonly #clock: Clock;
+  #slice: { first: number; count: number };
+  #isCompiled = false;
+  /** instant at which the last step was to end */
+  #due = 0;
+
+  constructor({ globalBatch, model }: Job, times: MachineTimes, clock: Clock) {
+    this.settings = { globalBatch };
+    this.#haltMaxSteps = model.haltMaxSteps;
+    this.#times = times;
+    this.#clock = clock;
+    this.#slice = { first: 0, count: globalBatch };
+  }
+
+  join(exchange: Exchange): void {
+    this.exchange = exchange;
+    this.#slice = sliceOf(this.settings.globalBatch, exchange);
+  }
+
+  globalRows(): number[] {
+    return Array.from({ length: this.#slice.count }, (_, i) => this.#slice.first + i);
+  }
+
+  /** One step's sleep, and one step's talk with the others. Every row begins a new sample as often as it must. */
+  async trainStep(next: (globalRow: number) => Example, _rates: unknown, control: Float32Array): Promise<StepMetrics> {
+    const began = this.#clock.now();
+    for (const row of this.globalRows()) if ((this.step + row) % this.#haltMaxSteps === 0) next(row);
+    const sums = new Float32Array([this.poisoned ? Number.NaN : 0]);
+    this.poisoned = false;
+    await this.exchange.allReduceSum(control);
+    await this.exchange.allReduceSum(sums);
+    if (!Number.isFinite(sums[0]!)) throw new NotFinite(`loss is not finite in optimizer step ${this.step + 1}`);
+    const { stepSeconds, compileSeconds, workers } = this.#times;
+    // Fewer workers have more rows each. Timers are coarse: what a step was late, the next one makes up for.
+    const seconds = (stepSeconds * workers) / this.exchange.worldSize;
+    this.#due = Math.max(this.#due, began - seconds) + seconds;
+    if (!this.#isCompiled) this.#due = began + seconds + compileSeconds;
+    this.#isCompiled = true;
+    await sleepUntil(this.#clock, this.#due);
+    this.step++;
+    return { lmLoss: 0, qHaltLoss: 0, finished: 0, accuracy: 0, exact: 0, qHaltAccuracy: 0, actSteps: 0 };
+  }
+}
+
+const NO_EXAMPLE: Example = { inputs: new Int32Array(0), labels: new Int32Array(0), puzzleId: 0 };
+
+/** @param seconds of the clock */
+function sleep(clock: Clock, seconds: number): Promise<void> {
+  return wait(1000 * seconds * clock.timeScale);
+}
+
+async function sleepUntil(clock: Clock, instant: number): Promise<void> {
+  const left = instant - clock.now();
+  if (left > 0) await sleep(clock, left);
+}

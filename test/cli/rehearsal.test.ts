@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { assertValid, folder, lastLine, SAMPLE, SAMPLE_SOLUTIONS, start, trm } from "./toy.ts";
+
+/** A twelve-hour run in half a minute. */
+const BUDGET = 41_400;
+const SCALE = 0.001;
+const noEngine = process.env.TRM_REQUIRE_TENSORFLOW
+  ? false
+  : "projecting steps needs the TensorFlow engine (TRM_REQUIRE_TENSORFLOW=1 insists)";
+
+interface PlanReport {
+  readonly phases: readonly { name: string; from: number; to: number; steps?: number; warmupSteps?: number; frozenSteps?: number }[];
+  readonly times: { stepSeconds: number; startSeconds: number; compileSeconds: number };
+}
+
+/** As many tasks as a competition's hidden set has, under ids of their own. */
+function manyTasks(count: number): string {
+  const sample = Object.values(JSON.parse(readFileSync(SAMPLE, "utf8")) as Record<string, unknown>);
+  const path = join(folder, `tasks-${count}.json`);
+  const tasks = Array.from({ length: count }, (_, i) => [`t${String(i).padStart(7, "0")}`, sample[i % sample.length]]);
+  writeFileSync(path, JSON.stringify(Object.fromEntries(tasks)));
+  return path;
+}
+
+function events(runDir: string): Record<string, unknown>[] {
+  return readFileSync(join(runDir, "events.jsonl"), "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+/** Bytes of all files below a folder. */
+function bytesBelow(path: string): number {
+  return readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
+}
+
+test("--plan-only --device prints the phases of the whole budget, end to end, and writes nothing", { skip: noEngine }, async () => {
+  const before = readdirSync(folder).length;
+  const out = join(folder, "never.json");
+  const args = ["run", "--plan-only", "--device", "l4", "--challenges", SAMPLE, "--out", out, "--method", "embeddings-then-full"];
+  const { phases, times } = lastLine(await trm(...args, "--json")) as unknown as PlanReport;
+  assert.deepEqual(
+    phases.map(({ name }) => name),
+    ["start", "train", "predict", "reserve"],
+  );
+  phases.slice(1).forEach(({ from }, i) => {
+    const { name, to } = phases[i]!;
+    assert.ok(name === "predict" ? from >= to - 1e-6 : Math.abs(from - to) < 1e-6, `${name} ends at ${to}, the next begins at ${from}`);
+  });
+  assert.equal(phases.at(-1)!.to, BUDGET);
+  const [, training] = phases;
+  assert.ok(training!.steps! * times.stepSeconds <= training!.to - training!.from);
+  assert.equal(training!.warmupSteps, Math.min(2000, Math.floor(training!.steps! / 10)));
+  assert.equal(training!.frozenSteps, Math.ceil(training!.steps! / 4));
+  assert.ok(phases[0]!.to >= times.startSeconds + times.compileSeconds);
+  const { stdout } = await trm(...args);
+  assert.match(
+    stdout,
+    /plan of 11h30m:\n {2}start .*\n {2}train .* steps at .* warm-up, the trunk frozen for the first .*\n {2}predict .*\n {2}reserve /,
+  );
+  assert.equal(readdirSync(folder).length, before);
+});
+
+test("twelve hours of 240 tasks on 4 workers, a thousand times faster: phases, deadline, disk", { skip: noEngine }, async () => {
+  const runDir = join(folder, "rehearsed");
+  const challenges = manyTasks(240);
+  const out = join(folder, "rehearsed.json");
+  const args = [
+    "run",
+    "--device",
+    "l4",
+    "--canvas",
+    "30",
+    "--time-scale",
+    String(SCALE),
+    "--challenges",
+    challenges,
+    "--run-dir",
+    runDir,
+    "--out",
+    out,
+    "--json",
+  ];
+  const ended = await trm(...args);
+  const result = lastLine(ended) as {
+    seconds: { total: number; adapt: number; predict: number };
+    steps: number;
+    rehearsal: boolean;
+    lost: number;
+  };
+  await assertValid(out, challenges);
+  assert.equal(result.rehearsal, true);
+  assert.match(ended.stderr, /a REHEARSAL of 4 x L4/);
+  assert.equal(result.lost, 0);
+  const { total } = result.seconds;
+  // A reserve of five minutes is kept; of the rest nothing is left over. A real second is a thousand of these.
+  assert.ok(total <= BUDGET + 2 / SCALE, `${total} s of ${BUDGET}`);
+  assert.ok(total >= 0.95 * BUDGET, `${total} s of ${BUDGET}`);
+  const log = events(runDir);
+  const plan = log.find(({ event }) => event === "plan") as { trainSeconds: number; predictSeconds: number };
+  // A timer may be a millisecond late, a second of the run; a busy machine more. Work goes on until the plan's end all the same.
+  assert.ok(
+    Math.abs(result.seconds.adapt - plan.trainSeconds) < 0.1 * BUDGET,
+    `trained ${result.seconds.adapt} s, planned ${plan.trainSeconds}`,
+  );
+  assert.ok(log.some(({ event }) => event === "replan"));
+  assert.equal(log.filter(({ event }) => event === "interim").length, 3);
+  assert.ok(log.some(({ event }) => event === "snapshot"));
+  assert.ok(bytesBelow(runDir) < 2e9, `${bytesBelow(runDir)} bytes`);
+});
+
+test("a rehearsal is killed and taken up again on its own clock", { skip: noEngine }, async () => {
+  const runDir = join(folder, "killed");
+  const args = [
+    "--device",
+    "l4",
+    "--canvas",
+    "30",
+    "--time-scale",
+    "0.0005",
+    "--challenges",
+    SAMPLE,
+    "--out",
+    join(folder, "killed.json"),
+    "--json",
+  ];
+  const running = start("run", ...args, "--run-dir", runDir);
+  await running.said(/train {3}step/);
+  running.child.kill("SIGKILL");
+  await running.ended;
+  const result = lastLine(await trm("run", ...args, "--resume", runDir)) as { seconds: { total: number } };
+  assert.ok(result.seconds.total <= BUDGET + 4000 && result.seconds.total >= 0.9 * BUDGET, `${result.seconds.total} s`);
+  assert.ok(events(runDir).some(({ event }) => event === "resumed"));
+});
+
+test("--plan-only without a device measures here, and tells what a step takes", async () => {
+  const { stderr, stdout, status } = await trm(
+    ...["run", "--plan-only", "--challenges", SAMPLE, "--solutions", SAMPLE_SOLUTIONS, "--checkpoint", "checkpoints/sample"],
+    ...["--engine", "wasm", "--budget", "10m", "--batch-size", "8", "--out", join(folder, "unwritten.json"), "--json"],
+  );
+  assert.equal(status, 0, stderr);
+  assert.match(
+    stderr,
+    /plan of 10m:\n.*start .*\n.*train .* steps at .* warm-up; \d+ interim predictions under \d+ variants?, .* each, scored\n/,
+  );
+  const { plan } = JSON.parse(stdout.trimEnd().split("\n").at(-1)!) as { plan: { trainSeconds: number } };
+  assert.ok(plan.trainSeconds > 300);
+  assert.ok(!readdirSync(folder).includes("unwritten.json"));
+});
+
+test("options of a rehearsal that don't go together are refused", async () => {
+  const refused: [string[], RegExp][] = [
+    [["--time-scale", "0.01"], /--time-scale rehearses a machine: say which with --device l4/],
+    [["--time-scale", "0", "--device", "l4"], /--time-scale 0: expected more than 0/],
+    [["--device", "l4"], /give --plan-only for its plan or --time-scale/],
+    [["--plan-only", "--device", "l4", "--time-scale", "0.1"], /--plan-only rehearses nothing/],
+    [["--plan-only", "--run-dir", join(folder, "none")], /--plan-only writes nothing: leave --run-dir out/],
+  ];
+  for (const [options, expected] of refused) {
+    const { status, stderr } = await trm("run", "--challenges", SAMPLE, "--checkpoint", "checkpoints/sample", ...options);
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, expected);
+  }
+});
