@@ -1,5 +1,5 @@
 /** What a run's request comes to on this machine: canvas, rows at a time, and the jobs of its workers. */
-import { type MemoryPlan, planMemory } from "../budget/memory.ts";
+import { describeMemory, gigabytes, type MemoryPlan, planMemory } from "../budget/memory.ts";
 import { canvasSideFor } from "../encode/canvas-side.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import type { Job } from "../parallel/job.ts";
@@ -102,14 +102,4 @@ export function setUp(request: RunRequest): Setup {
         : []),
     ],
   };
-}
-
-/** How the batch goes through the model, and what that is expected to take. */
-function describeMemory({ microBatch, recompute, bytes, budgetBytes }: MemoryPlan): string {
-  const again = recompute ? ", blocks computed again for their gradient" : "";
-  return `${microBatch} rows at a time in each${again} (about ${gigabytes(bytes)} of its ${gigabytes(budgetBytes)})`;
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
 }
