@@ -1,6 +1,7 @@
 /** Decides, in the parent, which engine the workers use; loads none. */
+import { dirname } from "node:path";
 import { UserError } from "../errors.ts";
-import { locateTensorFlow, type TensorFlowLocation } from "./locate-tensorflow.ts";
+import { FOLDER_VARIABLE, locateTensorFlow, type TensorFlowLocation } from "./locate-tensorflow.ts";
 import type { EngineChoice, EngineName } from "./select.ts";
 
 export interface ChosenEngine {
@@ -30,6 +31,7 @@ export function workerEnvironment({ location }: ChosenEngine, threads?: number):
   if (!location) return {};
   const before = process.env.LD_LIBRARY_PATH;
   return {
+    [FOLDER_VARIABLE]: dirname(location.binding),
     LD_LIBRARY_PATH: before ? `${location.libraryFolder}:${before}` : location.libraryFolder,
     TF_CPP_MIN_LOG_LEVEL: process.env.TF_CPP_MIN_LOG_LEVEL ?? "2",
     TF_FORCE_GPU_ALLOW_GROWTH: "true",

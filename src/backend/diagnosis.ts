@@ -69,7 +69,7 @@ export async function tryEngines(tfLib: string | undefined): Promise<{ wasm: Eng
   const wasm = await probeEngine("wasm", undefined, true);
   const search = locateTensorFlow(tfLib);
   if (!search.found) {
-    const binding = bindingPlaces().find((path) => existsSync(path));
+    const binding = bindingPlaces(tfLib).find((path) => existsSync(path));
     const why = `no ${search.missing.join("; no ")}; \`npm run tensorflow\` gets it`;
     return { wasm: stateOf(wasm), tensorflow: { works: false, binding, why }, gpus: await describeGpus(undefined) };
   }

@@ -1,7 +1,7 @@
 /** Finds the two things that the TensorFlow engine needs: tfjs-node-gpu's binding, and a TensorFlow library to link it to. */
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readBindingRecord } from "./binding-record.ts";
 
@@ -13,6 +13,9 @@ export const LIBRARY_FILE = "libtensorflow_cc.so.2";
 
 /** Folder that `npm run tensorflow` fills. */
 export const TENSORFLOW_FOLDER = ".tensorflow";
+
+/** Environment variable with the folder that `tensorflow --folder` filled; the parent sets it for its workers. */
+export const FOLDER_VARIABLE = "TRM_TENSORFLOW";
 
 export interface TensorFlowLocation {
   readonly binding: string;
@@ -27,12 +30,13 @@ export type TensorFlowSearch = { readonly found: TensorFlowLocation } | { readon
  * Looks for binding and library; loads and runs nothing of them.
  *
  * The library is the one that the user names; else the one beside the bundle (`tf/`), the one that the binding was built
- * against, the downloaded one, python3's own, the first of these that is there.
+ * against, the downloaded one, python3's own, the first of these that is there. A folder that `tensorflow --folder` filled
+ * names both.
  *
- * @param tfLib folder of a library, where the user names one
+ * @param tfLib folder of a library, or such a folder, where the user names one
  */
 export function locateTensorFlow(tfLib?: string): TensorFlowSearch {
-  const bindings = bindingPlaces();
+  const bindings = bindingPlaces(tfLib);
   const binding = bindings.find((path) => existsSync(path));
   const folders = tfLib ? namedLibraryPlaces(tfLib) : libraryPlaces();
   const libraryFolder = folders.find(isLibraryFolder) ?? (tfLib ? undefined : pythonsTensorFlow());
@@ -46,9 +50,10 @@ export function locateTensorFlow(tfLib?: string): TensorFlowSearch {
   return { found: undefined, missing };
 }
 
-/** Where the addon may lie: beside the bundle, or in the folder that `npm run tensorflow` fills. */
-export function bindingPlaces(): string[] {
-  return [...new Set([join(bundleFolder(), BINDING_FILE), ...tensorFlowFolders().map((folder) => join(folder, BINDING_FILE))])];
+/** Where the addon may lie: in the folder named by the user or in TRM_TENSORFLOW, beside the bundle, or where `npm run tensorflow` puts it. */
+export function bindingPlaces(tfLib?: string): string[] {
+  const named = [...(tfLib ? [resolve(tfLib)] : []), ...variableFolder()];
+  return [...new Set([...named, bundleFolder(), ...checkoutFolders()].map((folder) => join(folder, BINDING_FILE)))];
 }
 
 /** Folder of the running script. */
@@ -61,9 +66,9 @@ export function possibleRoots(): string[] {
   return [...new Set([join(bundleFolder(), ".."), process.cwd()])];
 }
 
-/** Where in a folder that the user names the library may lie: in it, in the package folder in it, in a folder of ours. */
+/** Where in a folder that the user names the library may lie: in it, in the package folder in it, where a binding in it was built against, in a folder of ours. */
 export function namedLibraryPlaces(tfLib: string): string[] {
-  return [tfLib, join(tfLib, "tensorflow"), join(tfLib, "python", "tensorflow")];
+  return [...new Set([tfLib, join(tfLib, "tensorflow"), ...placesOfFolder(tfLib)])];
 }
 
 export function isLibraryFolder(folder: string): boolean {
@@ -81,14 +86,29 @@ export function pythonsTensorFlow(): string | undefined {
   }
 }
 
-function tensorFlowFolders(): string[] {
+/** What to tell a user whose binding lies in a folder that other commands don't look into by themselves; undefined where they do. */
+export function findingAdvice(folder: string): string | undefined {
+  const [binding, usual] = [join(folder, BINDING_FILE), bindingPlaces()];
+  if (usual.find((place) => existsSync(place)) === binding) return undefined;
+  return `other commands find it with --tf-lib ${folder}, or with ${FOLDER_VARIABLE}=${folder} in their environment`;
+}
+
+function variableFolder(): string[] {
+  const folder = process.env[FOLDER_VARIABLE];
+  return folder ? [resolve(folder)] : [];
+}
+
+function checkoutFolders(): string[] {
   return possibleRoots().map((root) => join(root, TENSORFLOW_FOLDER));
 }
 
+/** The library that a folder's binding was built against, and the one downloaded into it. */
+function placesOfFolder(folder: string): string[] {
+  const built = readBindingRecord(folder)?.library.folder;
+  return [...(built === undefined ? [] : [built]), join(folder, "python", "tensorflow")];
+}
+
 function libraryPlaces(): string[] {
-  const ofFolder = (folder: string): string[] => {
-    const built = readBindingRecord(folder)?.library.folder;
-    return [...(built === undefined ? [] : [built]), join(folder, "python", "tensorflow")];
-  };
-  return [...new Set([join(bundleFolder(), "tf"), ...tensorFlowFolders().flatMap(ofFolder)])];
+  const named = variableFolder().flatMap(namedLibraryPlaces);
+  return [...new Set([...named, join(bundleFolder(), "tf"), ...checkoutFolders().flatMap(placesOfFolder)])];
 }

@@ -10,6 +10,7 @@ import { downloadTensorFlow } from "./download-tensorflow.ts";
 import { probeEngine } from "./engine-probe.ts";
 import {
   BINDING_FILE,
+  FOLDER_VARIABLE,
   isLibraryFolder,
   LIBRARY_FILE,
   locateTensorFlow,
@@ -23,7 +24,7 @@ import {
 export interface PrepareOptions {
   /** folder of a library, where the user names one */
   readonly tfLib: string | undefined;
-  /** where binding, record and download go; `.tensorflow` of the checkout unless given */
+  /** where binding, record and download go; TRM_TENSORFLOW or `.tensorflow` of the checkout unless given */
   readonly folder: string | undefined;
   /** the binding need not load on the competition image */
   readonly localOnly: boolean;
@@ -60,7 +61,7 @@ export async function prepareTensorFlow(options: PrepareOptions, say: (text: str
   const sources = findBindingSources(roots);
   if (!sources) return proveWithoutSources(options, roots, say);
   const checkout = roots.find((root) => sources.binding.startsWith(join(root, "node_modules")))!;
-  const folder = resolve(options.folder ?? join(checkout, TENSORFLOW_FOLDER));
+  const folder = resolve(options.folder ?? (process.env[FOLDER_VARIABLE] || join(checkout, TENSORFLOW_FOLDER)));
 
   const did: string[] = [];
   const kept: string[] = [];

@@ -1,13 +1,15 @@
 /** `bench`: how fast a training step and an ACT step run here. */
 import type { Argv, CommandModule } from "yargs";
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
+import { compilationCache } from "../backend/compilation-cache.ts";
+import { countGpus } from "../backend/gpus.ts";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import { checkMemory, describeMemoryCheck, MEMORY_CASES, type MemoryCase, type MemoryCheck, runMemoryCase } from "../bench/memory.ts";
 import { type BenchRequest, type CountedStep, runBench, runBenchHere, runRooflineHere } from "../bench/process.ts";
 import type { RooflineRequest } from "../bench/roofline.ts";
 import { BENCH_PRESETS } from "../bench/train-step.ts";
 import { UserError } from "../errors.ts";
-import type { CompileMode, Precision } from "../trace/compilation.ts";
+import { type CompileMode, mayUseXla, type Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
 import { describeRoofline, type RooflineArgs, rooflineRequest, withRooflineFlags } from "./roofline-flags.ts";
 
@@ -19,6 +21,7 @@ interface BenchArgs extends RooflineArgs {
   steps: number;
   compile: CompileMode;
   precision: Precision;
+  xlaCache?: string | undefined;
   seed?: string;
   json?: boolean;
   inside?: string | undefined;
@@ -38,7 +41,7 @@ export const benchCommand: CommandModule<object, BenchArgs> = {
         describe: "size: S 128/10x10/16, M 256/15x15/8, L 512/30x30/1 (hidden/canvas/batch)",
       })
       .option("engine", { choices: ENGINES, default: "auto" as const, describe: "engine to time" })
-      .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library" })
+      .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library, or what `tensorflow --folder` filled" })
       .option("threads", { type: "number", describe: "threads of the TensorFlow engine" })
       .option("steps", { type: "number", default: 10, describe: "timed steps, after two for warming up" })
       .option("memory", {
@@ -61,9 +64,13 @@ export const benchCommand: CommandModule<object, BenchArgs> = {
       const next = args.engine === "wasm" ? "leave --engine wasm out" : "`npm run tensorflow` gets it";
       throw new UserError(`--roofline counts the work of traced steps, and tracing needs TensorFlow's binding and library; ${next}`);
     }
+    const mayCompile = chosen.engine === "tensorflow" && mayUseXla(args, countGpus());
+    const cache = mayCompile
+      ? compilationCache({ location: chosen.location, asked: args.xlaCache, warn: (text) => console.error(text) })
+      : {};
     const result = await runBench(
       { preset, engine: chosen.engine, threads, steps, seed: seed ?? "0", compilation: { compile, precision }, roofline },
-      workerEnvironment(chosen, threads),
+      { ...workerEnvironment(chosen, threads), ...cache },
     );
     if (json) return console.log(JSON.stringify(result));
     const ms = (seconds: number): string => `${(seconds * 1000).toFixed(1)} ms`;

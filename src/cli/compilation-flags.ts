@@ -2,7 +2,7 @@
 import type { Argv } from "yargs";
 import { COMPILE_MODES, PRECISIONS } from "../trace/compilation.ts";
 
-/** Adds `--compile` and `--precision`; `--compile` alone is `auto`, `--no-compile` is `off`. */
+/** Adds `--compile`, `--precision` and `--xla-cache`; `--compile` alone is `auto`, `--no-compile` is `off`. */
 export function withCompilationFlags<T>(y: Argv<T>): Argv<T> {
   y.option("compile", {
     default: "auto",
@@ -15,5 +15,6 @@ export function withCompilationFlags<T>(y: Argv<T>): Argv<T> {
     default: "auto" as const,
     describe: "of matrix products and attention: auto (bf16 on a GPU, else float32), float32, bf16",
   });
+  y.option("xla-cache", { type: "string", describe: "folder that keeps what XLA compiled, or off (default: trm/xla in ~/.cache)" });
   return y;
 }

@@ -1,7 +1,8 @@
 /** `doctor`: what this machine offers, which engines work, and why the others don't. */
+import { join, resolve } from "node:path";
 import type { CommandModule } from "yargs";
 import { describeMachine, type EngineState, type GpuState, type Machine, type TensorFlowState, tryEngines } from "../backend/diagnosis.ts";
-import { bundleFolder } from "../backend/locate-tensorflow.ts";
+import { BINDING_FILE, bundleFolder, FOLDER_VARIABLE } from "../backend/locate-tensorflow.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import { messageOf } from "../errors.ts";
 import { checkManifest, type ManifestCheck } from "../files/manifest.ts";
@@ -29,7 +30,7 @@ export const doctorCommand: CommandModule<object, DoctorArgs> = {
   builder: (y) =>
     y
       .option("checkpoint", { type: "string", describe: "checkpoint to check as well" })
-      .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library" }),
+      .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library, or what `tensorflow --folder` filled" }),
   handler: async ({ checkpoint, tfLib, json }) => {
     const { wasm, tensorflow, gpus } = await tryEngines(tfLib);
     const bundle = await checkManifest(bundleFolder());
@@ -70,6 +71,14 @@ function describe({ machine, engines, engine, gpus, checkpoint, bundle }: Diagno
     ["TensorFlow", `${describeEngine(tensorflow)}${tensorflow.works ? ` on the ${tensorflow.usesGpu ? "GPU" : "CPU"}` : ""}`],
   ];
   if (tensorflow.binding) lines.push(["", `binding ${tensorflow.binding}`]);
+  const named = process.env[FOLDER_VARIABLE];
+  if (named)
+    lines.push([
+      "",
+      tensorflow.binding === join(resolve(named), BINDING_FILE)
+        ? `found by ${FOLDER_VARIABLE}`
+        : `${FOLDER_VARIABLE}=${named} is not where it was found`,
+    ]);
   if (tensorflow.libraryFolder) lines.push(["", `library ${tensorflow.libraryFolder}`]);
   if (tensorflow.compiles !== undefined) {
     lines.push(["", tensorflow.compiles === true ? "steps are compiled" : `steps run op by op: ${tensorflow.compiles}`]);

@@ -41,6 +41,7 @@ interface PretrainArgs {
   tfLib: string | undefined;
   compile: CompileMode;
   precision: Precision;
+  xlaCache?: string | undefined;
   seed?: string;
   json?: boolean;
   logLevel?: LogLevel;
@@ -103,7 +104,7 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
         describe: "MiB of memory for puzzle rows in each worker; what is more lies in a file beside the state",
       })
       .option("engine", { choices: ENGINES, default: "auto" as const, describe: "engine" })
-      .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library" })
+      .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library, or what `tensorflow --folder` filled" })
       .option("save-every", { type: "string", default: "5m", describe: "write checkpoint and state this often" });
     withCompilationFlags(y);
     withSettingFlags(y, PRETRAINING, GROUP);
@@ -150,6 +151,7 @@ function requestOf(args: PretrainArgs): PretrainRequest & { saved: SavedRun | un
     tfLib: args.tfLib,
     compile: args.compile,
     precision: args.precision,
+    xlaCache: args.xlaCache,
     seed: saved?.seed ?? args.seed ?? "0", // another seed would give the rows other tasks
     level: args.logLevel ?? "info",
     command: commandLine(process.argv.slice(2)),

@@ -13,6 +13,7 @@ import { TASKS_FILE, writeRunTasks } from "../arc/run-tasks-file.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import type { Task } from "../arc/task.ts";
 import { type ChosenEngine, chooseEngine, workerEnvironment } from "../backend/choose.ts";
+import { compilationCache } from "../backend/compilation-cache.ts";
 import { countGpus, gpuMemory } from "../backend/gpus.ts";
 import { memoryShare } from "../backend/memory-share.ts";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
@@ -30,7 +31,7 @@ import { projectTimes } from "../rehearsal/machine-times.ts";
 import { fallbackSubmission } from "../submission/fallback.ts";
 import { validateSubmission } from "../submission/validate.ts";
 import { writeSubmission } from "../submission/write.ts";
-import type { CompileMode, Precision } from "../trace/compilation.ts";
+import { type CompileMode, mayUseXla, type Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
 import { type Recompute, withMemoryFlags } from "./memory-flags.ts";
 import { printPlanElsewhere } from "./plan-elsewhere.ts";
@@ -64,6 +65,7 @@ interface RunArgs extends RehearsalArgs {
   precision: Precision;
   microBatch: number | undefined;
   recompute: Recompute;
+  xlaCache?: string | undefined;
   tfLib: string | undefined;
   sync: "allreduce" | "none";
   canvas: string;
@@ -139,7 +141,7 @@ export const runCommand: CommandModule<object, RunArgs> = {
         })
         .option("require-gpus", { type: "number", describe: "refuse to run on fewer GPUs; otherwise a run takes what there is" })
         .option("engine", { choices: ENGINES, default: KEPT.engine, describe: "auto takes TensorFlow where it is at hand, else wasm" })
-        .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library" })
+        .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library, or what `tensorflow --folder` filled" })
         .option("sync", {
           choices: ["allreduce", "none"] as const,
           default: KEPT.sync,
@@ -241,6 +243,7 @@ async function runHandler(given: RunArgs): Promise<void> {
     const solutions: Solutions | undefined = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
     const checkpoint = { folder: args.checkpoint ?? "", config: checkpointConfig };
     const cores = availableParallelism();
+    const unkept = (text: string): void => log.emit("warn", "xla-cache", text);
     const requestHere = (): RunRequest => {
       const engine = chooseEngine(args.engine, args.tfLib);
       const gpus = engine.engine === "tensorflow" ? countGpus() : 0;
@@ -262,6 +265,7 @@ async function runHandler(given: RunArgs): Promise<void> {
       const { recipe } = resolved;
       const apart = args.sync === "none" ? state.record.notes.workers : undefined; // each has its own tasks and its own snapshots
       const workers = Math.min(apart ?? workersFor(askedWorkers, gpus, cores), recipe.batchSize);
+      const cache = mayUseXla(args, gpus) ? compilationCache({ location: engine.location, asked: args.xlaCache, warn: unkept }) : {};
       const threads = engine.engine === "tensorflow" && gpus === 0 ? Math.max(1, Math.floor(cores / workers)) : undefined;
       return {
         challenges,
@@ -281,6 +285,7 @@ async function runHandler(given: RunArgs): Promise<void> {
         engine,
         environment: (rank) => ({
           ...workerEnvironment(engine, threads),
+          ...cache,
           ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: String(rank % gpus) }),
         }),
         joined: args.sync === "allreduce",

@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
+import { compilationCache } from "../backend/compilation-cache.ts";
 import { countGpus, gpuMemory } from "../backend/gpus.ts";
 import { memoryShare } from "../backend/memory-share.ts";
 import { type Clock, realClock } from "../budget/clock.ts";
@@ -14,6 +15,7 @@ import { type EventLog, openEventLog } from "../events.ts";
 import { type Metrics, MetricsFile } from "../metrics/metrics-file.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { WorkerPool } from "../parallel/coordinator.ts";
+import { mayUseXla } from "../trace/compilation.ts";
 import type { Progress } from "../train/loop.ts";
 import { evaluate } from "./evaluation.ts";
 import { modelCard } from "./model-card.ts";
@@ -54,6 +56,8 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   const threads =
     request.threads ??
     (engine.engine === "tensorflow" && gpus === 0 ? Math.max(1, Math.floor(availableParallelism() / workers)) : undefined);
+  const unkept = (text: string): void => log.emit("warn", "xla-cache", text);
+  const cache = mayUseXla(request, gpus) ? compilationCache({ location: engine.location, asked: request.xlaCache, warn: unkept }) : {};
   const memoryBytes = memoryShare({ engine: engine.engine, workers, gpus: gpuMemory(gpus) });
   const job = jobOf(request, model, set, maxSteps, { engine: engine.engine, workers, threads, gpus, memoryBytes });
   if (request.resume !== undefined) finishCheckpoint(request.resume, out);
@@ -67,6 +71,7 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
     {
       environment: (rank) => ({
         ...workerEnvironment(engine, threads),
+        ...cache,
         ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: String(rank % gpus) }),
       }),
       watcher: {

@@ -36,6 +36,8 @@ export interface PretrainRequest {
   readonly tfLib: string | undefined;
   readonly compile: CompileMode;
   readonly precision: Precision;
+  /** folder that keeps what XLA compiled, or `off` */
+  readonly xlaCache?: string | undefined;
   readonly seed: string;
   readonly level: LogLevel;
   /** the command line, for the model card */

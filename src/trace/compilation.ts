@@ -19,6 +19,11 @@ export interface Compilation {
   readonly precision: Precision;
 }
 
+/** Whether XLA may be what compiles, as far as a process can tell that starts no engine. */
+export function mayUseXla({ compile }: Pick<Compilation, "compile">, gpus: number): boolean {
+  return compile === "xla" || (compile === "auto" && gpus > 0);
+}
+
 /** How steps run here, and that in words for the log. */
 export interface StepRunner {
   readonly makeReady: MakeReady;

@@ -1,5 +1,6 @@
 /** A pure function of tensors, compiled when it is first called, once per shape of its inputs. */
 import type * as tf from "@tensorflow/tfjs-core";
+import { clearOwnCache, sealOwnCache } from "../backend/compilation-cache.ts";
 import { messageOf } from "../errors.ts";
 import { type CompiledStep, type CompileOptions, compile } from "./compile.ts";
 import { printType, type ValueType } from "./graph.ts";
@@ -22,16 +23,23 @@ export function jit(name: string, step: Step, { warn, ...options }: JitOptions):
   /** Compiles and runs for the first time: XLA compiles no sooner than that. */
   const firstRun = (key: string, inputs: tf.Tensor[]): tf.Tensor[] => {
     const attempts: CompileOptions[] = options.target === "graph" ? [options] : [options, { ...options, target: "graph" }];
-    for (const attempt of attempts) {
+    let cleared = false;
+    for (let attempt = attempts.shift(); attempt; attempt = attempts.shift()) {
       let candidate: CompiledStep | undefined;
       try {
         candidate = compile(step, inputs, attempt);
         const results = candidate.run(inputs);
         compiled.set(key, candidate);
+        if (attempt.target !== "graph") sealOwnCache();
         return results;
       } catch (error) {
         candidate?.dispose();
         if (isOutOfMemory(error)) throw error;
+        if (attempt.target !== "graph" && !cleared && clearOwnCache()) {
+          cleared = true; // what was compiled before may be damaged
+          attempts.unshift(attempt);
+          continue;
+        }
         warn(`${name} does not run compiled${attempt.target ? ` (${attempt.target})` : ""}: ${messageOf(error)}`);
       }
     }

@@ -15,7 +15,19 @@ export const folder = mkdtempSync(join(tmpdir(), "trm-cli-"));
 /** Where its processes put what is temporary; empty again when all of them have ended in order. */
 export const scratch = join(folder, "tmp");
 mkdirSync(scratch);
+process.env.XDG_CACHE_HOME = join(folder, "cache"); // what is started here keeps nothing in the user's own
 after(() => rmSync(folder, { recursive: true, force: true }));
+for (const [signal, number] of [
+  ["SIGTERM", 15],
+  ["SIGINT", 2],
+] as const) {
+  // The one who runs the tests has no more time for them: nothing stays behind.
+  process.once(signal, () => {
+    for (const pid of processesHere()) process.kill(pid, "SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(128 + number);
+  });
+}
 
 /** How a process ended. */
 export interface Ended {

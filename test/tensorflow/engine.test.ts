@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, readFileSync, statSync, truncateSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { BINDING_FILE, isLibraryFolder, locateTensorFlow } from "../../src/backend/locate-tensorflow.ts";
@@ -78,6 +79,105 @@ test("a second call of `tensorflow` builds nothing; a damaged binding is built a
   assert.deepEqual((await prepare()).did, ["built the binding (the one there has changed)"]);
 });
 
+test(
+  "a binding built into another folder is found by --tf-lib and by TRM_TENSORFLOW, by workers too, and the command says so",
+  options,
+  async () => {
+    const alone = mkdtempSync(join(folder, "elsewhere-"));
+    const target = join(alone, "engine");
+    const made = await trm("tensorflow", "--folder", target, "--tf-lib", libraryFolder);
+    assert.equal(made.status, 0, made.stderr);
+    assert.ok(
+      made.stdout.includes(`other commands find it with --tf-lib ${target}, or with TRM_TENSORFLOW=${target} in their environment`),
+    );
+    copyFileSync(BUNDLE, join(alone, "trm.mjs")); // away from the checkout's own binding
+    const run = (environment: Record<string, string>, ...args: string[]) =>
+      spawnSync(process.execPath, [join(alone, "trm.mjs"), ...args], {
+        cwd: alone,
+        encoding: "utf8",
+        env: { ...process.env, TRM_TENSORFLOW: "", ...environment },
+      });
+    const found = { binding: join(target, BINDING_FILE), libraryFolder };
+    for (const [environment, args] of [
+      [{}, ["--tf-lib", "engine"]],
+      [{ TRM_TENSORFLOW: target }, []],
+    ] as const) {
+      // biome-ignore format: a table
+      const { tensorflow } = lastObject(run(environment, "doctor", "--json", ...args).stdout).engines;
+      assert.equal(tensorflow.works, true, tensorflow.why);
+      assert.deepEqual({ binding: tensorflow.binding, libraryFolder: tensorflow.libraryFolder }, found);
+      const trained = run(environment, "pretrain", ...TINY, "--engine", "tensorflow", ...args, "--out", join(alone, "out"));
+      assert.equal(trained.status, 0, trained.stderr);
+    }
+    assert.equal(lastObject(run({}, "doctor", "--json").stdout).engines.tensorflow.works, false);
+  },
+);
+
+/** Seconds to the first step of `bench --compile xla`, and what it said. @throws where a step did not run compiled */
+async function firstStep(...args: string[]): Promise<{ seconds: number; stderr: string }> {
+  const { status, stdout, stderr } = await trm("bench", "--compile", "xla", "--steps", "1", "--json", ...args);
+  assert.equal(status, 0, stderr);
+  const { secondsToFirstStep, warnings } = lastObject(stdout);
+  assert.deepEqual(warnings, []);
+  return { seconds: secondsToFirstStep, stderr };
+}
+
+/** Entries of a cache, without the files of checksums beside them. */
+const entriesOf = (cache: string): string[] =>
+  readdirSync(cache).flatMap((key) =>
+    readdirSync(join(cache, key)).flatMap((name) => (name.endsWith(".sha256") ? [] : [join(cache, key, name)])),
+  );
+
+test("what XLA compiled is there for the next process: the user's cache folder, unless another is named", options, async (t) => {
+  const cache = join(folder, "cache", "trm", "xla");
+  rmSync(cache, { recursive: true, force: true });
+  const cold = await firstStep();
+  const kept = entriesOf(cache);
+  assert.equal(kept.length, 3); // training step, evaluation step, read-out
+  const written = kept.map((path) => statSync(path).ino);
+  let warm = await firstStep();
+  for (let tries = 0; tries < 2 && warm.seconds >= cold.seconds; tries++) warm = await firstStep(); // others may want the processor too
+  t.diagnostic(`first step ${cold.seconds.toFixed(1)} s, with the cache ${warm.seconds.toFixed(1)} s`);
+  assert.ok(warm.seconds < cold.seconds, `${warm.seconds} s with the cache, ${cold.seconds} s without`);
+  const there = entriesOf(cache).map((path) => statSync(path).ino);
+  assert.deepEqual(there, written, "compiled again");
+  assert.equal(cold.stderr + warm.stderr, "");
+  await firstStep("--xla-cache", "off");
+});
+
+test("a damaged cache costs compiling again: cut short, emptied, other bytes, damaged while a process runs", options, async () => {
+  const cache = mkdtempSync(join(folder, "cache-"));
+  await firstStep("--xla-cache", cache);
+  const sizes = entriesOf(cache).map((path) => statSync(path).size);
+  const damages: ((path: string) => void)[] = [
+    (path) => truncateSync(path, 1000),
+    (path) => truncateSync(path, 0),
+    (path) => {
+      const bytes = readFileSync(path);
+      for (let at = 97; at < bytes.length; at += 1009) bytes[at]! ^= 255;
+      writeFileSync(path, bytes);
+    },
+    // Sealed as it is now: as if it had happened after the parent looked.
+    (path) => {
+      truncateSync(path, 0);
+      writeFileSync(`${path}.sha256`, createHash("sha256").digest("hex"));
+    },
+  ];
+  for (const damage of damages) {
+    for (const path of entriesOf(cache)) damage(path);
+    await firstStep("--xla-cache", cache);
+    assert.deepEqual(
+      entriesOf(cache).map((path) => statSync(path).size),
+      sizes,
+    );
+  }
+});
+
+test("a cache folder that can't be written to costs a warning", options, async () => {
+  const { stderr } = await firstStep("--xla-cache", "/proc/no-such-folder");
+  assert.match(stderr, /^what XLA compiles is not kept for later runs \(\/proc\/no-such-folder: /);
+});
+
 test("without a binding, tensorflow by name is refused in one message, and auto takes wasm and says so", async () => {
   const alone = mkdtempSync(join(folder, "alone-"));
   const bundle = join(alone, "trm.mjs");
@@ -86,6 +186,7 @@ test("without a binding, tensorflow by name is refused in one message, and auto 
     spawnSync(process.execPath, [bundle, "pretrain", ...TINY, "--engine", engine, "--out", join(alone, "out")], {
       cwd: alone,
       encoding: "utf8",
+      env: { ...process.env, TRM_TENSORFLOW: "" },
     });
   const refused = run("tensorflow");
   assert.equal(refused.status, 1);
