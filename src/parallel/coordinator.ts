@@ -189,7 +189,9 @@ export class WorkerPool {
       const slots = all.filter(({ leftOut }) => !leftOut);
       if (slots.length === 0) return [];
       if (!this.#isFormed(slots)) {
-        if (this.#tooLate(slots, until)) return [{ step: this.#standing(slots), why: "deadline", stepSeconds: this.#stepSeconds }];
+        const standing: Trained = { step: this.#standing(slots), why: "deadline", stepSeconds: this.#stepSeconds };
+        if (this.#tooLate(slots, until)) return [standing];
+        if (!this.#joined && !(await this.#isThereBy(slots[0]!, until.deadline))) return [standing]; // the others' next stretch does not wait
         if (!(await this.#form(slots))) continue;
       }
       const results = await Promise.allSettled(
@@ -475,11 +477,23 @@ export class WorkerPool {
     for (const slot of slots) slot.formed = false;
   }
 
-  /** Not one more step would be made before the time is over. */
-  #tooLate(slots: readonly Slot[], { deadline }: Until): boolean {
+  /** Waits for a worker's process until a deadline; one that takes longer goes on starting. */
+  async #isThereBy(slot: Slot, deadline: number): Promise<boolean> {
+    const { processStart, timeScale } = this.#clock;
+    const left = (deadline - processStart - this.#clock.now()) * timeScale;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), 1000 * Math.max(0, left));
+    });
+    const there = slot.start().then(() => true); // what came of it shows when it is to take its place
+    return Promise.race([there, late]).finally(() => clearTimeout(timer));
+  }
+
+  /** Not one more step would be made before the whole training's time is over. */
+  #tooLate(slots: readonly Slot[], { finalDeadline }: Until): boolean {
     const start = Math.max(0, ...slots.filter(({ isAlive }) => !isAlive).map(({ startSeconds }) => startSeconds));
     const { processStart, timeScale } = this.#clock;
-    return processStart + this.#clock.now() + start / timeScale + 2 * this.#stepSeconds > deadline;
+    return processStart + this.#clock.now() + start / timeScale + 2 * this.#stepSeconds > finalDeadline;
   }
 
   /** Optimizer steps of the state that the next predictions come from. */
