@@ -18,6 +18,7 @@ import { countGpus, gpuMemory } from "../backend/gpus.ts";
 import { memoryShare } from "../backend/memory-share.ts";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import type { DeviceName } from "../bench/device-profiles.ts";
+import { projectTimes } from "../bench/machine-times.ts";
 import { RehearsalClock, realClock } from "../budget/clock.ts";
 import { parseDuration } from "../budget/duration.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
@@ -27,7 +28,6 @@ import { type ResolvedRecipe, resolveRecipe } from "../config/resolve.ts";
 import { flagName } from "../config/settings.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { type EventLog, type LogLevel, openEventLog } from "../events.ts";
-import { projectTimes } from "../rehearsal/machine-times.ts";
 import { fallbackSubmission } from "../submission/fallback.ts";
 import { validateSubmission } from "../submission/validate.ts";
 import { writeSubmission } from "../submission/write.ts";
@@ -253,11 +253,19 @@ async function runHandler(given: RunArgs): Promise<void> {
     const requestElsewhere = async (elsewhere: DeviceName): Promise<RunRequest> => {
       const engine: ChosenEngine = { engine: "tensorflow", location: undefined, reason: "on a machine that is not here" };
       const asked = requestOn(engine, askedWorkers ?? REHEARSED_GPUS);
-      return {
-        ...asked,
-        onWasm: undefined,
-        rehearsal: { timeScale: timeScale ?? 1, times: await projectTimes(elsewhere, asked, setUp(asked)) },
-      };
+      const { canvas, microBatch, recompute } = setUp(asked);
+      const { workers, recipe, checkpoint } = asked;
+      const precision = args.precision === "float32" ? "float32" : "bfloat16";
+      const projected = {
+        model: checkpoint.config.model,
+        canvas,
+        globalBatch: recipe.batchSize,
+        workers,
+        microBatch,
+        recompute,
+        precision,
+      } as const;
+      return { ...asked, onWasm: undefined, rehearsal: { timeScale: timeScale ?? 1, times: await projectTimes(elsewhere, projected) } };
     };
     const memoryOfGpus = (gpus: number): (number | undefined)[] =>
       device === undefined ? gpuMemory(gpus) : new Array<number>(gpus).fill(deviceMemory(device));
