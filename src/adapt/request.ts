@@ -10,6 +10,7 @@ import type { Recipe } from "../config/recipe.ts";
 import type { Compilation } from "../trace/compilation.ts";
 import type { RankedAnswer } from "../vote/rank.ts";
 import type { CurvePoint } from "./learning-curve.ts";
+import type { LeftOut, LeftOutScore } from "./left-out.ts";
 import type { RunNotes } from "./run-record-file.ts";
 
 /** A training ends a step or so before its time. */
@@ -32,6 +33,8 @@ export interface RunRequest {
   readonly challengesPath: string;
   /** ids of the tasks to work on; the others get fallbacks */
   readonly chosen: readonly Task[];
+  /** demonstrations that are held back, of the same tasks in the same order; `chosen` lacks them then */
+  readonly leftOut?: LeftOut | undefined;
   readonly solutions: Solutions | undefined;
   readonly checkpoint: { readonly folder: string; readonly config: CheckpointConfig };
   /** keep the checkpoint's shape, forget its weights */
@@ -115,6 +118,8 @@ export interface RunResult {
   /** the scores on the way */
   readonly curve?: readonly CurvePoint[];
   readonly plan?: Plan | undefined;
+  /** on demonstrations that were held back: before the training, and after it */
+  readonly leftOut?: readonly LeftOutScore[] | undefined;
   /** the answers are made up */
   readonly rehearsal?: true;
 }

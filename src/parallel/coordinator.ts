@@ -258,6 +258,7 @@ export class WorkerPool {
    * started again meanwhile; a prediction that costs several of them is given up.
    *
    * @param owner     rank that must predict an item, unless it is left out; negative where any may
+   * @param wanted    asked of each item when its turn comes; one that is not wanted is dropped
    * @param goOn      asked before each chunk; false leaves the rest undone
    * @param arrived   told of each chunk as it comes, with the seconds it took
    */
@@ -267,11 +268,12 @@ export class WorkerPool {
       readonly actSteps: number;
       readonly chunk: number;
       readonly owner?: (item: PredictionItem) => number;
+      readonly wanted?: (item: PredictionItem) => boolean;
       goOn(): boolean;
       arrived(predictions: readonly Prediction[], seconds: number): void;
     },
   ): Promise<void> {
-    const queue = new PredictionQueue(items, options.chunk);
+    const queue = new PredictionQueue(items, options.chunk, options.wanted);
     const serve = async (slot: Slot): Promise<void> => {
       const mine = (item: PredictionItem): boolean => {
         const owner = options.owner?.(item) ?? -1;
@@ -284,7 +286,7 @@ export class WorkerPool {
         }
         const chunk = queue.take(mine);
         if (chunk.length === 0) {
-          await queue.changed();
+          if (!queue.isDone) await queue.changed();
           continue;
         }
         try {
