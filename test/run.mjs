@@ -1,10 +1,12 @@
 /**
  * Runs the tests that build.mjs put into .build/test: `node test/run.mjs [folder or file ...]`, all of them unless named.
  *
- * Files run one after the other: several start worker processes of their own, and budgets are measured in seconds.
+ * Files that start processes of their own run one after the other, for budgets are measured in seconds; the others first, as many at a time as there are
+ * cores.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 
 const root = ".build/test";
@@ -20,5 +22,17 @@ function testsUnder(path) {
 }
 
 const files = (wanted.length > 0 ? wanted : ["."]).flatMap((name) => testsUnder(join(root, name))).sort();
-const run = spawnSync(process.execPath, ["--test", "--test-concurrency=1", ...flags, ...files], { stdio: "inherit" });
-process.exit(run.status ?? 1);
+/** Folders whose tests start workers or whole runs, or time things. */
+const ALONE = ["cli", "tensorflow"].map((name) => join(root, name));
+const isAlone = (file) => ALONE.some((folder) => file.startsWith(folder));
+
+let failed = 0;
+for (const [group, atOnce] of [
+  [files.filter((file) => !isAlone(file)), availableParallelism()],
+  [files.filter(isAlone), 1],
+]) {
+  if (group.length === 0) continue;
+  const { status } = spawnSync(process.execPath, ["--test", `--test-concurrency=${atOnce}`, ...flags, ...group], { stdio: "inherit" });
+  if (status !== 0) failed = status ?? 1;
+}
+process.exit(failed);

@@ -12,6 +12,10 @@ import { writeSubmission } from "../submission/write.ts";
 import { Ballot } from "./ballot.ts";
 import { itemsOf } from "./items.ts";
 import type { InputOutcome, RunRequest } from "./request.ts";
+import { variantsOf } from "./setup.ts";
+
+/** The stage of the last predictions; those before it have other names. */
+export const FINAL_STAGE = "final";
 
 /** Where votes are kept for a run that is taken up again. */
 export interface VoteKeeper {
@@ -38,7 +42,6 @@ export class Answers {
   #stage: string | undefined;
   /** predictions counted in the current stage */
   readonly #counted = new Set<string>();
-  #votes = 0;
   /** what the last writing of both files took */
   #writeSeconds = 0;
 
@@ -57,9 +60,9 @@ export class Answers {
     }
   }
 
-  /** Votes counted in all stages. */
+  /** Votes that count, in all stages. */
   get votes(): number {
-    return this.#votes;
+    return this.#ballot.total;
   }
 
   /** Begins a stage; votes now count for it. One that is under way, from an earlier process of the run, goes on. */
@@ -74,6 +77,20 @@ export class Answers {
     return this.#counted.has(keyOf(item));
   }
 
+  /** Whether no prediction of this test input that is to come in the last stage can change its two answers. */
+  isDecided({ task, testIndex }: Pick<PredictionItem, "task" | "testIndex">): boolean {
+    return this.#stage === FINAL_STAGE && this.#ballot.isDecided(this.#request.chosen[task]!.id, testIndex);
+  }
+
+  /** Of the test inputs worked on, how many are decided so, and how many planned predictions were not made for that. */
+  decided(): { decidedInputs: number; savedPredictions: number } {
+    const { chosen, recipe } = this.#request;
+    const inputs = itemsOf(chosen, 0).filter((item) => this.isDecided(item));
+    const variants = Array.from({ length: variantsOf(recipe) }, (_, variant) => variant);
+    const unmade = inputs.map((item) => variants.filter((variant) => !this.has({ ...item, variant })).length);
+    return { decidedInputs: inputs.length, savedPredictions: unmade.reduce((sum, count) => sum + count, 0) };
+  }
+
   /** Counts predictions in the current stage. */
   count(predictions: readonly Prediction[]): void {
     const votes = predictions.map(({ rows, cols, cells, ...prediction }) => ({ ...prediction, grid: { rows, cols, cells } }));
@@ -84,7 +101,8 @@ export class Answers {
   #begin(name: string): void {
     this.#stage = name;
     this.#counted.clear();
-    this.#ballot.beginStage();
+    const { recipe } = this.#request;
+    this.#ballot.beginStage(name === FINAL_STAGE && !recipe.voteAll ? variantsOf(recipe) : undefined);
   }
 
   #count(vote: Vote): boolean {
@@ -93,9 +111,7 @@ export class Answers {
     const key = keyOf(vote);
     if (taskId === undefined || this.#counted.has(key)) return false;
     this.#counted.add(key);
-    this.#votes++;
-    this.#ballot.add({ taskId, testIndex, grid, qHaltLogit, order: variant });
-    return true;
+    return this.#ballot.add({ taskId, testIndex, grid, qHaltLogit, order: variant });
   }
 
   /** Puts the best answers so far on disk; a disk that refuses is reported, and the older file stays. */

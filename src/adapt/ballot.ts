@@ -13,9 +13,9 @@ import { type Candidate, Tally } from "../vote/tally.ts";
 export class Ballot {
   readonly #stages: Tally[] = [];
 
-  /** Begins a stage; votes now count for it. */
-  beginStage(): void {
-    this.#stages.push(new Tally());
+  /** Begins a stage; votes now count for it. @param planned votes planned of each test input, see `Tally` */
+  beginStage(planned?: number): void {
+    this.#stages.push(new Tally(planned));
   }
 
   /** Counts a vote in the current stage. */
@@ -26,6 +26,16 @@ export class Ballot {
   /** Votes on a test input in the current stage. */
   votes(taskId: string, testIndex: number): number {
     return this.#stages.at(-1)?.votes(taskId, testIndex) ?? 0;
+  }
+
+  /** Whether no vote of the current stage that is to come can change the two answers to a test input. Of two that it has, both are its own. */
+  isDecided(taskId: string, testIndex: number): boolean {
+    return this.#stages.at(-1)?.isDecided(taskId, testIndex) ?? false;
+  }
+
+  /** Votes that count, in all stages. */
+  get total(): number {
+    return this.#stages.reduce((sum, stage) => sum + stage.total, 0);
   }
 
   /** The answers to a test input, best first. */

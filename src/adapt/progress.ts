@@ -84,9 +84,9 @@ export class RunProgress {
     });
   }
 
-  /** Predictions came in. */
-  predicted(made: number, of: number): void {
-    this.#tell(`${made}/${of} predictions`, { made, of });
+  /** Predictions came in. `decided`: test inputs that are not predicted any more, since their two answers can't change. */
+  predicted({ made, of, decided, testInputs }: Record<"made" | "of" | "decided" | "testInputs", number>): void {
+    this.#tell(`${made}/${of} predictions, ${decided}/${testInputs} test inputs decided`, { made, of, decided, testInputs });
   }
 
   /** Loss and accuracy of recent steps in words. */

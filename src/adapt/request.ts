@@ -4,12 +4,17 @@ import type { Solutions } from "../arc/solutions-json.ts";
 import type { Task } from "../arc/task.ts";
 import type { ChosenEngine } from "../backend/choose.ts";
 import type { Plan } from "../budget/planner.ts";
+import type { Rehearsal } from "../budget/rehearsal.ts";
 import type { CheckpointConfig } from "../checkpoint/config.ts";
 import type { Recipe } from "../config/recipe.ts";
-import type { Rehearsal } from "../rehearsal/rehearsal.ts";
 import type { Compilation } from "../trace/compilation.ts";
 import type { RankedAnswer } from "../vote/rank.ts";
 import type { CurvePoint } from "./learning-curve.ts";
+import type { LeftOut, LeftOutScore } from "./left-out.ts";
+import type { RunNotes } from "./run-record-file.ts";
+
+/** A training ends a step or so before its time. */
+const TRAINED_SHARE = 0.8;
 
 /** What a worker may take of memory, and what of its use was decided by hand. */
 export interface MemoryRequest {
@@ -28,6 +33,8 @@ export interface RunRequest {
   readonly challengesPath: string;
   /** ids of the tasks to work on; the others get fallbacks */
   readonly chosen: readonly Task[];
+  /** demonstrations that are held back, of the same tasks in the same order; `chosen` lacks them then */
+  readonly leftOut?: LeftOut | undefined;
   readonly solutions: Solutions | undefined;
   readonly checkpoint: { readonly folder: string; readonly config: CheckpointConfig };
   /** keep the checkpoint's shape, forget its weights */
@@ -66,6 +73,16 @@ export function isPredictOnly({ recipe, steps }: RunRequest): boolean {
   return recipe.method === "none" || steps === 0;
 }
 
+/**
+ * Whether a training went as far as it was to go.
+ *
+ * @param seconds of the run, when it ended
+ */
+export function isTrained(request: RunRequest, { plan, steps, trainBegan }: RunNotes, seconds: number): boolean {
+  if (isPredictOnly(request) || plan?.trainSeconds === 0 || steps >= (request.steps ?? Number.POSITIVE_INFINITY)) return true;
+  return plan !== undefined && trainBegan !== undefined && seconds >= trainBegan + TRAINED_SHARE * plan.trainSeconds;
+}
+
 /** Answers to one test input, for the table at the end. */
 export interface InputOutcome {
   readonly taskId: string;
@@ -88,6 +105,11 @@ export interface RunResult {
   readonly fallbackInputs: number;
   readonly canvas: number;
   readonly votes: number;
+  /** test inputs whose two answers no further vote could change; planned predictions that were not made for that */
+  readonly decidedInputs: number;
+  readonly savedPredictions: number;
+  /** nothing was left to do: training went as far as it was to go, and every test input has all its votes, or those that decide */
+  readonly complete: boolean;
   readonly lmLoss: number | undefined;
   readonly demonstrationExact: number | undefined;
   readonly workerRssBytes: readonly number[];
@@ -96,6 +118,8 @@ export interface RunResult {
   /** the scores on the way */
   readonly curve?: readonly CurvePoint[];
   readonly plan?: Plan | undefined;
+  /** on demonstrations that were held back: before the training, and after it */
+  readonly leftOut?: readonly LeftOutScore[] | undefined;
   /** the answers are made up */
   readonly rehearsal?: true;
 }

@@ -13,10 +13,11 @@ import { Crew } from "./crew.ts";
 import { RunDisk } from "./disk.ts";
 import { itemsOf } from "./items.ts";
 import { CURVE_KS, LearningCurve } from "./learning-curve.ts";
+import { measureLeftOut } from "./left-out.ts";
 import { describePlan, planRun } from "./plan-phases.ts";
-import { predict } from "./prediction.ts";
+import { type Predicted, predict } from "./prediction.ts";
 import { RunProgress } from "./progress.ts";
-import { type InputOutcome, isPredictOnly, type RunRequest, type RunResult } from "./request.ts";
+import { type InputOutcome, isPredictOnly, isTrained, type RunRequest, type RunResult } from "./request.ts";
 import type { RunState } from "./run-folder.ts";
 import { type Setup, setUp } from "./setup.ts";
 import { train } from "./training.ts";
@@ -41,6 +42,8 @@ export class Run {
   #crew: Crew | undefined;
   #ticking: NodeJS.Timeout | undefined;
   #stopped = false;
+  /** what came of the last phase, where it came to its end */
+  #predicted: Predicted | undefined;
   /** the work ended because of an error, not of the clock */
   #failed = false;
 
@@ -127,13 +130,21 @@ export class Run {
       record.note({ perPrediction, plan });
       if (this.#request.planOnly) return await this.#timeSteps(context, pool, plan);
       if (this.#curve.points.length === 0) this.#curve.note(0);
+      const measured = async (): Promise<void> => {
+        const score = await measureLeftOut(context, pool, record.notes.steps, (record.notes.plan ?? plan).actSteps);
+        if (score) record.note({ leftOut: [...(record.notes.leftOut ?? []), score] });
+      };
+      if (notes.phase === "start") await timed("predict", measured);
       if (plan.trainSeconds > 0 && notes.phase !== "predict") {
         const trained = await timed("adapt", () => train(context, pool, plan, perPrediction));
         steps = trained.steps;
         this.#failed ||= trained.failed;
       }
       if (this.#stopped) return;
-      await timed("predict", () => predict(context, pool, record.notes.plan ?? plan));
+      if (steps > 0) await timed("predict", measured);
+      const trained = !this.#failed && isTrained(this.#request, record.notes, this.#clock.now());
+      const predicted = await timed("predict", () => predict(context, pool, record.notes.plan ?? plan));
+      this.#predicted = { ...predicted, complete: predicted.complete && trained };
     };
     const worked = work().catch((error: unknown) => {
       if (this.#stopped) return;
@@ -246,12 +257,14 @@ export class Run {
       lost: this.#crew?.lost ?? 0,
       canvas: this.#setup.canvas,
       votes: this.#answers.votes,
+      ...(this.#predicted ?? { ...this.#answers.decided(), complete: false }),
       lmLoss: this.#progress.lmLoss,
       demonstrationExact: this.#progress.exact,
       workerRssBytes: this.#progress.rssBytes,
       parentRssBytes: process.memoryUsage.rss(),
       ...(solutions && { score: this.#answers.score(), curve: this.#curve.points }),
       plan: this.#state.record.notes.plan,
+      leftOut: this.#state.record.notes.leftOut,
       ...(rehearsal && { rehearsal: true }),
     };
   }

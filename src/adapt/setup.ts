@@ -1,10 +1,12 @@
 /** What a run's request comes to on this machine: canvas, rows at a time, and the jobs of its workers. */
 import { describeMemory, gigabytes, type MemoryPlan, planMemory } from "../budget/memory.ts";
+import type { Recipe } from "../config/recipe.ts";
 import { canvasSideFor } from "../encode/canvas-side.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import type { Job } from "../parallel/job.ts";
 import { meansOf } from "../trace/means.ts";
 import { itemsOf, ownerOf } from "./items.ts";
+import { undivided, withLeftOut } from "./left-out.ts";
 import { isPredictOnly, type RunRequest } from "./request.ts";
 
 /** Sizes of a run, and a job for each worker. */
@@ -28,8 +30,8 @@ export interface Setup {
 
 /** Sizes and jobs for a request. */
 export function setUp(request: RunRequest): Setup {
-  const { recipe, checkpoint, chosen, workers, seed, joined, engine } = request;
-  const canvas = request.canvas === "auto" ? canvasSideFor(chosen) : request.canvas;
+  const { recipe, checkpoint, chosen, leftOut, workers, seed, joined, engine } = request;
+  const canvas = request.canvas === "auto" ? canvasSideFor(leftOut ? undivided(leftOut) : chosen) : request.canvas;
   const full = checkpoint.config.canvas;
   const haltMaxSteps = recipe.haltMaxSteps || checkpoint.config.model.haltMaxSteps;
   const model = { ...checkpoint.config.model, haltMaxSteps };
@@ -61,7 +63,13 @@ export function setUp(request: RunRequest): Setup {
     fullCanvas: Math.max(full, canvas),
     trunk: request.scratch ? { kind: "random" } : { kind: "checkpoint", folder: checkpoint.folder },
     start: request.scratch ? "zero" : recipe.start,
-    data: { kind: "tasks", tasks: chosen, variants: recipe.trainVariants, translate: recipe.translate, trainOnTests: false },
+    data: {
+      kind: "tasks",
+      tasks: leftOut ? withLeftOut(leftOut) : chosen,
+      variants: recipe.trainVariants,
+      translate: recipe.translate,
+      trainOnTests: false,
+    },
     globalBatch: joined ? recipe.batchSize : perWorker,
     microBatch,
     recompute,
@@ -87,7 +95,7 @@ export function setUp(request: RunRequest): Setup {
     microBatch,
     recompute,
     actSteps: recipe.haltMaxStepsEval || checkpoint.config.model.haltMaxSteps,
-    variants: Math.min(recipe.voteVariants, recipe.trainVariants + 1),
+    variants: variantsOf(recipe),
     jobs: Array.from({ length: workers }, (_, rank) => ({
       ...shared,
       ...(!joined && { seed: `${seed}:${rank}`, trainOn: chosen.flatMap((_task, i) => (ownerOf(i, workers) === rank ? [i] : [])) }),
@@ -102,4 +110,9 @@ export function setUp(request: RunRequest): Setup {
         : []),
     ],
   };
+}
+
+/** Variants to predict under, per test input: those that there are, the original among them. */
+export function variantsOf({ voteVariants, trainVariants }: Pick<Recipe, "voteVariants" | "trainVariants">): number {
+  return Math.min(voteVariants, trainVariants + 1);
 }

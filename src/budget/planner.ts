@@ -42,8 +42,6 @@ const PREDICT_SHARE = 0.2;
 const FIRST_ROUND_SHARE = 0.4;
 /** Measured prediction times are from a quiet moment. */
 const PREDICT_MARGIN = 1.15;
-/** With fewer interim predictions than this there is nothing to be learned from them. */
-const LEAST_INTERIMS = 3;
 
 /** A hundredth of a budget, within these bounds (seconds), is kept for the last write, ending the workers, and whatever takes longer than it should. */
 const RESERVE_SHARE = 0.01;
@@ -78,7 +76,7 @@ function planInterims({ interims, variants }: PlanInputs, trainSeconds: number, 
   if (!interims || trainSeconds <= 0) return none;
   const fit = roundSeconds > 0 ? Math.floor((interims.share * trainSeconds) / roundSeconds) : Number.POSITIVE_INFINITY;
   const count = Math.min(interims.count, fit);
-  if (count < Math.min(LEAST_INTERIMS, interims.count)) return none;
+  if (count < 1) return none;
   const rounds = Math.max(1, Math.min(interims.rounds, variants, Math.floor(fit / count)));
   return { count, rounds, seconds: rounds * roundSeconds };
 }

@@ -18,6 +18,7 @@ import { countGpus, gpuMemory } from "../backend/gpus.ts";
 import { memoryShare } from "../backend/memory-share.ts";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import type { DeviceName } from "../bench/device-profiles.ts";
+import { projectTimes } from "../bench/machine-times.ts";
 import { RehearsalClock, realClock } from "../budget/clock.ts";
 import { parseDuration } from "../budget/duration.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
@@ -27,13 +28,12 @@ import { type ResolvedRecipe, resolveRecipe } from "../config/resolve.ts";
 import { flagName } from "../config/settings.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { type EventLog, type LogLevel, openEventLog } from "../events.ts";
-import { projectTimes } from "../rehearsal/machine-times.ts";
 import { fallbackSubmission } from "../submission/fallback.ts";
 import { validateSubmission } from "../submission/validate.ts";
 import { writeSubmission } from "../submission/write.ts";
 import { type CompileMode, mayUseXla, type Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
-import { type MemoryArgs, memoryWishes, withMemoryFlags } from "./memory-flags.ts";
+import { type Recompute, withMemoryFlags } from "./memory-flags.ts";
 import { printPlanElsewhere } from "./plan-elsewhere.ts";
 import {
   checkRehearsal,
@@ -47,7 +47,7 @@ import {
 import { chooseTasks, MAX_WORKERS, parseCanvas, parseWorkers, spentSeconds, workersFor } from "./run-options.ts";
 import { printTable } from "./run-table.ts";
 
-interface RunArgs extends RehearsalArgs, MemoryArgs {
+interface RunArgs extends RehearsalArgs {
   challenges: string | undefined;
   solutions: string | undefined;
   checkpoint: string | undefined;
@@ -63,6 +63,8 @@ interface RunArgs extends RehearsalArgs, MemoryArgs {
   engine: EngineChoice;
   compile: CompileMode;
   precision: Precision;
+  microBatch: number | undefined;
+  recompute: Recompute;
   xlaCache?: string | undefined;
   tfLib: string | undefined;
   sync: "allreduce" | "none";
@@ -223,7 +225,6 @@ async function runHandler(given: RunArgs): Promise<void> {
     if (args.steps !== undefined && !(Number.isInteger(args.steps) && args.steps >= 0))
       throw new UserError(`--steps ${args.steps}: expected a whole number from 0 up`);
     const askedWorkers = parseWorkers(args.workers);
-    const wishes = memoryWishes(args);
     const challenges = readChallenges(args.challenges!);
     const chosen = chooseTasks(challenges.tasks, args);
     if (earlier) refuseOtherTasks(earlier, chosen, args.challenges!);
@@ -252,11 +253,19 @@ async function runHandler(given: RunArgs): Promise<void> {
     const requestElsewhere = async (elsewhere: DeviceName): Promise<RunRequest> => {
       const engine: ChosenEngine = { engine: "tensorflow", location: undefined, reason: "on a machine that is not here" };
       const asked = requestOn(engine, askedWorkers ?? REHEARSED_GPUS);
-      return {
-        ...asked,
-        onWasm: undefined,
-        rehearsal: { timeScale: timeScale ?? 1, times: await projectTimes(elsewhere, asked, setUp(asked)) },
-      };
+      const { canvas, microBatch, recompute } = setUp(asked);
+      const { workers, recipe, checkpoint } = asked;
+      const precision = args.precision === "float32" ? "float32" : "bfloat16";
+      const projected = {
+        model: checkpoint.config.model,
+        canvas,
+        globalBatch: recipe.batchSize,
+        workers,
+        microBatch,
+        recompute,
+        precision,
+      } as const;
+      return { ...asked, onWasm: undefined, rehearsal: { timeScale: timeScale ?? 1, times: await projectTimes(elsewhere, projected) } };
     };
     const memoryOfGpus = (gpus: number): (number | undefined)[] =>
       device === undefined ? gpuMemory(gpus) : new Array<number>(gpus).fill(deviceMemory(device));
@@ -292,7 +301,8 @@ async function runHandler(given: RunArgs): Promise<void> {
         memory: {
           bytesPerWorker: memoryShare({ engine: engine.engine, workers, gpus: memoryOfGpus(gpus) }),
           bytesWithoutGpu: memoryShare({ engine: engine.engine, workers, gpus: [] }),
-          ...wishes,
+          microBatch: args.microBatch,
+          recompute: args.recompute === "auto" ? undefined : args.recompute === "on",
         },
         snapshotSeconds,
         seed: args.seed ?? KEPT.seed,

@@ -37,6 +37,11 @@ export const RECIPE = {
     about: "variants to predict under; at most those trained on",
     source: TTA,
   }),
+  voteAll: bool(false, {
+    about:
+      "predict under every variant, also where later votes can't change the two answers any more; without it candidates.json has fewer votes there",
+    source: "ours; TRM and TTA spend all",
+  }),
   translate: bool(true, { about: "shift training pairs on the canvas", source: "TRM dataset/build_arc_dataset.py" }),
   haltMaxSteps: int(0, {
     max: 64,

@@ -189,7 +189,9 @@ export class WorkerPool {
       const slots = all.filter(({ leftOut }) => !leftOut);
       if (slots.length === 0) return [];
       if (!this.#isFormed(slots)) {
-        if (this.#tooLate(slots, until)) return [{ step: this.#standing(slots), why: "deadline", stepSeconds: this.#stepSeconds }];
+        const standing: Trained = { step: this.#standing(slots), why: "deadline", stepSeconds: this.#stepSeconds };
+        if (this.#tooLate(slots, until)) return [standing];
+        if (!this.#joined && !(await this.#isThereBy(slots[0]!, until.deadline))) return [standing]; // the others' next stretch does not wait
         if (!(await this.#form(slots))) continue;
       }
       const results = await Promise.allSettled(
@@ -256,6 +258,7 @@ export class WorkerPool {
    * started again meanwhile; a prediction that costs several of them is given up.
    *
    * @param owner     rank that must predict an item, unless it is left out; negative where any may
+   * @param wanted    asked of each item when its turn comes; one that is not wanted is dropped
    * @param goOn      asked before each chunk; false leaves the rest undone
    * @param arrived   told of each chunk as it comes, with the seconds it took
    */
@@ -265,11 +268,12 @@ export class WorkerPool {
       readonly actSteps: number;
       readonly chunk: number;
       readonly owner?: (item: PredictionItem) => number;
+      readonly wanted?: (item: PredictionItem) => boolean;
       goOn(): boolean;
       arrived(predictions: readonly Prediction[], seconds: number): void;
     },
   ): Promise<void> {
-    const queue = new PredictionQueue(items, options.chunk);
+    const queue = new PredictionQueue(items, options.chunk, options.wanted);
     const serve = async (slot: Slot): Promise<void> => {
       const mine = (item: PredictionItem): boolean => {
         const owner = options.owner?.(item) ?? -1;
@@ -282,7 +286,7 @@ export class WorkerPool {
         }
         const chunk = queue.take(mine);
         if (chunk.length === 0) {
-          await queue.changed();
+          if (!queue.isDone) await queue.changed();
           continue;
         }
         try {
@@ -475,11 +479,23 @@ export class WorkerPool {
     for (const slot of slots) slot.formed = false;
   }
 
-  /** Not one more step would be made before the time is over. */
-  #tooLate(slots: readonly Slot[], { deadline }: Until): boolean {
+  /** Waits for a worker's process until a deadline; one that takes longer goes on starting. */
+  async #isThereBy(slot: Slot, deadline: number): Promise<boolean> {
+    const { processStart, timeScale } = this.#clock;
+    const left = (deadline - processStart - this.#clock.now()) * timeScale;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), 1000 * Math.max(0, left));
+    });
+    const there = slot.start().then(() => true); // what came of it shows when it is to take its place
+    return Promise.race([there, late]).finally(() => clearTimeout(timer));
+  }
+
+  /** Not one more step would be made before the whole training's time is over. */
+  #tooLate(slots: readonly Slot[], { finalDeadline }: Until): boolean {
     const start = Math.max(0, ...slots.filter(({ isAlive }) => !isAlive).map(({ startSeconds }) => startSeconds));
     const { processStart, timeScale } = this.#clock;
-    return processStart + this.#clock.now() + start / timeScale + 2 * this.#stepSeconds > deadline;
+    return processStart + this.#clock.now() + start / timeScale + 2 * this.#stepSeconds > finalDeadline;
   }
 
   /** Optimizer steps of the state that the next predictions come from. */

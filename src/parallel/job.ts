@@ -1,13 +1,13 @@
 /** What passes between the parent and its workers. Sent as structured clones over Node's IPC channel. */
 import type { Task } from "../arc/task.ts";
 import type { EngineName } from "../backend/select.ts";
+import type { Rehearsal } from "../budget/rehearsal.ts";
 import type { FileRecords } from "../checkpoint/staged-files.ts";
 import type { Json } from "../checkpoint/training-state.ts";
 import type { PretrainingData } from "../data/pretraining-stream.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { RowSimilarity } from "../model/row-similarity.ts";
 import type { AdamATan2Settings } from "../optim/adam-atan2.ts";
-import type { Rehearsal } from "../rehearsal/rehearsal.ts";
 import type { Compilation } from "../trace/compilation.ts";
 import type { Course, Progress, Until } from "../train/loop.ts";
 

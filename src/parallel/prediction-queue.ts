@@ -4,10 +4,11 @@ import type { PredictionItem } from "./job.ts";
 /** A prediction over which this many workers were lost is not tried again. */
 const MAX_LOSSES = 2;
 
-/** Hands out chunks of predictions; those that come back undone are tried one by one. */
+/** Hands out chunks of predictions; those that come back undone are tried one by one, those that nobody wants any more are dropped. */
 export class PredictionQueue {
-  readonly #waiting: PredictionItem[];
+  #waiting: PredictionItem[];
   readonly #chunk: number;
+  readonly #wanted: (item: PredictionItem) => boolean;
   readonly #losses = new Map<PredictionItem, number>();
   #underWay = 0;
   #changed: () => void = () => {};
@@ -15,9 +16,11 @@ export class PredictionQueue {
     this.#changed = resolve;
   });
 
-  constructor(items: readonly PredictionItem[], chunk: number) {
+  /** @param wanted asked of each when its turn comes: what came of others may have made it needless, for good */
+  constructor(items: readonly PredictionItem[], chunk: number, wanted: (item: PredictionItem) => boolean = () => true) {
     this.#waiting = items.slice();
     this.#chunk = chunk;
+    this.#wanted = wanted;
   }
 
   /** Nothing waits, and nothing is under way that might come back. */
@@ -38,17 +41,23 @@ export class PredictionQueue {
   /** The next chunk of those that `may` be made; empty where there is none now. One over which a worker was lost comes alone. */
   take(may: (item: PredictionItem) => boolean): PredictionItem[] {
     const taken: PredictionItem[] = [];
-    for (let i = 0; i < this.#waiting.length && taken.length < this.#chunk; ) {
-      const item = this.#waiting[i]!;
+    const passedOver: PredictionItem[] = [];
+    let seen = 0;
+    for (let alone = false; seen < this.#waiting.length && taken.length < this.#chunk && !alone; seen++) {
+      const item = this.#waiting[seen]!;
+      if (!this.#wanted(item)) continue;
       const suspect = this.#losses.has(item);
       if (!may(item) || (suspect && taken.length > 0)) {
-        i++;
+        passedOver.push(item);
         continue;
       }
-      taken.push(...this.#waiting.splice(i, 1));
-      if (suspect) break;
+      taken.push(item);
+      alone = suspect;
     }
+    const dropped = seen - taken.length - passedOver.length;
+    this.#waiting = [...passedOver, ...this.#waiting.slice(seen)];
     if (taken.length > 0) this.#underWay++;
+    if (dropped > 0 && this.isDone) this.#tell();
     return taken;
   }
 

@@ -1,9 +1,9 @@
 /** A worker process: takes its parent's commands one after the other and tells what came of them. */
 import { messageOf, UserError } from "../errors.ts";
-import { Sleeper } from "../rehearsal/sleeper.ts";
 import { causeOf } from "./failure.ts";
 import type { Command, Report } from "./job.ts";
 import { startPulse } from "./pulse.ts";
+import { Sleeper } from "./sleeper.ts";
 import { Work } from "./work.ts";
 
 /** Set by tests of the way back from a training that diverges: the signal SIGUSR2 makes the next step do so. */

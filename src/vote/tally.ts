@@ -1,5 +1,6 @@
 /** Counts votes as they come in, over many rounds. Source of the rule: TRM evaluators/arc.py. */
 import { type Grid, gridKey } from "../arc/grid.ts";
+import { OrderedVotes } from "./decision.ts";
 import { type RankedAnswer, rankAnswers } from "./rank.ts";
 
 /** One prediction: a grid decoded from one variant and turned back to the task's own colours and orientation. */
@@ -27,6 +28,12 @@ interface Poll {
   /** by `gridKey` */
   readonly answers: Map<string, Answer>;
   readonly counted: Set<number>;
+  /** the first votes, as far as none between them is missing */
+  readonly inOrder: OrderedVotes;
+  /** those that came before their turn */
+  readonly early: Map<number, { readonly key: string | undefined; readonly q: number }>;
+  /** the first so many votes have decided; others don't count */
+  decidedBy: number | undefined;
 }
 
 /**
@@ -35,23 +42,50 @@ interface Poll {
  * Rule: answers by number of votes, then by mean sigmoid of their halt logits (float64, summed in `order`), both descending; an exact
  * tie goes to the answer whose first vote has the smallest `order`. The result depends on which candidates were added, never on when.
  * The one exception: of two different candidates with the same `order`, the one added first counts.
+ *
+ * Where the number of planned votes is known (their `order` is 0, 1, ...), a test input is decided by the shortest beginning of them, without a
+ * gap, after which no later ones can change the two answers handed in. Later ones, which others had under way meanwhile, don't count: so
+ * votes too are the same however many workers there are.
  */
 export class Tally {
   readonly #polls = new Map<string, Poll[]>();
+  readonly #planned: number | undefined;
 
-  /** Counts a vote. @returns false where this prediction (task, test input, order) was counted already */
+  /** @param planned votes planned of each test input; without it none is decided, and all count */
+  constructor(planned?: number) {
+    this.#planned = planned;
+  }
+
+  /** Counts a vote. @returns false where this prediction (task, test input, order) was counted already, or came when others had decided */
   add({ taskId, testIndex, grid, qHaltLogit, order }: Candidate): boolean {
     const polls = this.#polls.get(taskId) ?? [];
     this.#polls.set(taskId, polls);
-    while (polls.length <= testIndex) polls.push({ answers: new Map(), counted: new Set() });
-    const { answers, counted } = polls[testIndex]!;
-    if (counted.has(order)) return false;
+    while (polls.length <= testIndex)
+      polls.push({ answers: new Map(), counted: new Set(), inOrder: new OrderedVotes(), early: new Map(), decidedBy: undefined });
+    const poll = polls[testIndex]!;
+    const { answers, counted } = poll;
+    if (counted.has(order) || order >= (poll.decidedBy ?? Number.POSITIVE_INFINITY)) return false;
     counted.add(order);
     const key = gridKey(grid);
+    const q = sigmoid(qHaltLogit);
     const answer = answers.get(key) ?? { grid, ballots: [] };
     answers.set(key, answer);
-    answer.ballots.push({ order, q: sigmoid(qHaltLogit) });
+    answer.ballots.push({ order, q });
+    if (this.#planned !== undefined) {
+      poll.early.set(order, { key: grid.rows > 0 ? key : undefined, q });
+      decide(poll, this.#planned);
+    }
     return true;
+  }
+
+  /** Whether no vote to come can change the two answers to a test input: there are none to come, or they can't. */
+  isDecided(taskId: string, testIndex: number): boolean {
+    return this.#polls.get(taskId)?.[testIndex]?.decidedBy !== undefined;
+  }
+
+  /** Votes that count, on all test inputs. */
+  get total(): number {
+    return [...this.#polls.values()].flat().reduce((sum, { counted }) => sum + counted.size, 0);
   }
 
   /** How many votes a test input has. */
@@ -83,19 +117,25 @@ export class Tally {
     }
     return all;
   }
+}
 
-  /**
-   * Whether `remaining` more votes could change which answers are the `best` handed in (their order among themselves aside).
-   * Empty grids are never handed in and don't count. Cost: one pass over the different answers.
-   */
-  canBestChange(taskId: string, testIndex: number, remaining: number, best = 2): boolean {
-    if (remaining <= 0) return false;
-    const answers = this.#polls.get(taskId)?.[testIndex]?.answers.values() ?? [];
-    const votes = [...answers].filter(({ grid }) => grid.rows > 0).map(({ ballots }) => ballots.length);
-    votes.sort((a, b) => b - a);
-    const lastIn = votes[best - 1];
-    if (lastIn === undefined) return true;
-    return (votes[best] ?? 0) + remaining >= lastIn; // with as many votes the mean halt probability decides, which may change too
+/** Takes in votes whose turn it is; once they have decided, those after them are taken out. */
+function decide(poll: Poll, planned: number): void {
+  const { inOrder, early, answers, counted } = poll;
+  while (poll.decidedBy === undefined) {
+    const next = early.get(inOrder.count);
+    if (!next) return;
+    early.delete(inOrder.count);
+    inOrder.add(next.key, next.q);
+    if (inOrder.isDecided(planned - inOrder.count)) poll.decidedBy = inOrder.count;
+  }
+  const late = (order: number): boolean => order >= poll.decidedBy!;
+  early.clear();
+  for (const order of [...counted].filter(late)) counted.delete(order);
+  for (const [key, answer] of answers) {
+    const ballots = answer.ballots.filter(({ order }) => !late(order));
+    if (ballots.length === 0) answers.delete(key);
+    else if (ballots.length < answer.ballots.length) answers.set(key, { ...answer, ballots });
   }
 }
 

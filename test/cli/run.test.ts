@@ -60,6 +60,19 @@ test("run adapts, predicts and votes within its budget, and leaves a valid submi
   const score = result.score as Record<string, number>;
   for (const name of ["pass@1", "pass@2", "pass@1PerTask", "pass@2PerTask"]) assert.ok(score[name]! >= 0 && score[name]! <= 1, name);
 
+  // The learning curve: scored before, on the way as often as planned, and at the end.
+  const curve = result.curve as { step: number; seconds: number; score: Record<string, number> }[];
+  const plan = result.plan as { trainSeconds: number; interims: { count: number; seconds: number } };
+  assert.ok(plan.interims.count * plan.interims.seconds <= 0.061 * plan.trainSeconds, JSON.stringify(plan));
+  assert.equal(curve.length, plan.interims.count + 2);
+  assert.equal(curve[0]!.step, 0);
+  assert.equal(curve.at(-1)!.step, result.steps);
+  curve.slice(1).forEach((point, i) => {
+    assert.ok(point.step >= curve[i]!.step && point.seconds > curve[i]!.seconds, `point ${i + 1} comes after the one before`);
+  });
+  for (const { score: at } of curve) assert.ok(["pass@1", "pass@2", "pass@10"].every((name) => at[name]! >= 0 && at[name]! <= 1));
+  assert.equal(curve.at(-1)!.score["pass@2"], score["pass@2"]);
+
   const { tasks } = JSON.parse(readFileSync(candidates, "utf8")) as { tasks: Record<string, { votes: number }[][]> };
   assert.deepEqual(Object.keys(tasks).sort(), [...sampleIds].sort());
   assert.ok(

@@ -65,32 +65,6 @@ test("a vote ignores the order in which candidates arrive and how they are dealt
   );
 });
 
-test("where the two best are said to be settled, no further votes change which they are", () => {
-  fc.assert(
-    fc.property(
-      fc.array(fc.tuple(someGrid, someLogit), { maxLength: 14 }),
-      fc.array(fc.tuple(someGrid, someLogit), { maxLength: 5 }),
-      (sofar, later) => {
-        const tally = new Tally();
-        const add = ([grid, qHaltLogit]: [Grid, number], order: number) =>
-          tally.add({ taskId: "t", testIndex: 0, grid, qHaltLogit, order });
-        const twoBest = (): string[] =>
-          tally
-            .ranked("t", 0)
-            .filter(({ grid }) => grid.rows > 0)
-            .slice(0, 2)
-            .map(({ grid }) => gridKey(grid))
-            .sort();
-        sofar.forEach((vote, i) => void add(vote, i));
-        fc.pre(!tally.canBestChange("t", 0, later.length));
-        const before = twoBest();
-        later.forEach((vote, i) => void add(vote, 100 + i));
-        assert.deepEqual(twoBest(), before);
-      },
-    ),
-  );
-});
-
 test("merging ignores the order of the files", () => {
   const weighted = fc.record({
     answers: anyList,

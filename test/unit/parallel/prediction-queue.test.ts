@@ -60,3 +60,25 @@ test("each takes only what it may", () => {
   assert.deepEqual(queue.take(even), []);
   assert.equal(queue.isDone, false);
 });
+
+test("what is not wanted any more is dropped when its turn comes, also after it came back, and who waits is woken when nothing is left", async () => {
+  let limit = 6;
+  const queue = new PredictionQueue(items(6), 2, ({ variant }) => variant < limit);
+  const [first, second] = [queue.take(any), queue.take(any)];
+  limit = 3; // decided meanwhile
+  assert.deepEqual(queue.putBack(second, true), []);
+  queue.done();
+  assert.deepEqual(variants(first), [0, 1]);
+  assert.deepEqual(variants(queue.take(any)), [2]);
+  queue.putBack(items(6).slice(2, 3), false);
+  limit = 0;
+  const changed = queue.changed();
+  assert.equal(queue.isDone, false);
+  assert.deepEqual(
+    queue.take(() => false),
+    [],
+    "also by one who may take none of them",
+  );
+  assert.equal(queue.isDone, true);
+  await changed;
+});

@@ -89,17 +89,35 @@ test("ids may be any text and test inputs without votes give empty lists", () =>
   );
 });
 
-test("the two best can change while the third, or a new answer, can still reach the second", () => {
-  const five = (grid: Grid, n: number): [Grid, number][] => Array.from({ length: n }, () => [grid, 0]);
-  const tally = tallyOf([...five(A, 5), ...five(B, 4), ...five(C, 1)]);
-  assert.equal(tally.canBestChange("t", 0, 0), false);
-  assert.equal(tally.canBestChange("t", 0, 2), false);
-  assert.equal(tally.canBestChange("t", 0, 3), true, "3 votes more make a tie");
-  assert.equal(tally.canBestChange("t", 0, 3, 1), true);
-  assert.equal(tally.canBestChange("t", 0, 0, 1), false);
-  assert.equal(tallyOf(five(A, 9)).canBestChange("t", 0, 1), true, "there is no second answer yet");
-  assert.equal(new Tally().canBestChange("t", 0, 1), true);
-  const withEmpty = tallyOf([...five(A, 5), ...five(EMPTY, 4), ...five(B, 3)]);
-  assert.equal(withEmpty.canBestChange("t", 0, 2), false, "the empty grid is no rival");
-  assert.equal(withEmpty.canBestChange("t", 0, 3), true);
+test("a test input is decided with the first vote after which neither answer can change, and later votes don't count", () => {
+  const decidedAfter = (planned: number, ...grids: Grid[]): number | undefined => {
+    const tally = new Tally(planned);
+    for (const [order, grid] of grids.entries()) {
+      tally.add({ taskId: "t", testIndex: 0, grid, qHaltLogit: 0, order });
+      if (tally.isDecided("t", 0)) {
+        assert.equal(tally.add({ taskId: "t", testIndex: 0, grid: C, qHaltLogit: 0, order: order + 1 }), false);
+        assert.equal(tally.votes("t", 0), order + 1);
+        return order + 1;
+      }
+    }
+    return undefined;
+  };
+  assert.equal(decidedAfter(10, A, A, A, A, A, A, B, B, B, B), 9, "the last vote can neither give B as many as A nor make another second");
+  assert.equal(decidedAfter(10, A, A, A, A, A, B, B, B, B, B), 10, "A and B may change places to the last");
+  assert.equal(decidedAfter(10, A, A, A, A, A, B, B, B, C, B), 9, "the last vote can't lift C above B, nor B above A");
+  assert.equal(decidedAfter(9, A, A, A, A, A, A, A, A), undefined, "the last vote may be the second answer");
+  assert.equal(decidedAfter(8, A, A, A, A, B, B, EMPTY, EMPTY), 7, "the empty grid is no rival, but takes votes");
+});
+
+test("where a vote is missing, those after it decide nothing; when it comes, those that are not needed are taken out", () => {
+  const vote = (grid: Grid, order: number) => ({ taskId: "t", testIndex: 0, grid, qHaltLogit: 0, order });
+  const tally = new Tally(10);
+  for (const order of [0, 1, 2, 3, 4, 5]) tally.add(vote(A, order));
+  for (const order of [7, 8]) tally.add(vote(B, order));
+  tally.add(vote(C, 9));
+  assert.equal(tally.isDecided("t", 0), false);
+  assert.deepEqual(winners(tally), [[[1]], [[2]], [[3]]]);
+  tally.add(vote(B, 6));
+  assert.equal(tally.isDecided("t", 0), true);
+  assert.deepEqual([winners(tally), tally.votes("t", 0), tally.total], [[[[1]], [[2]]], 9, 9]);
 });

@@ -1,19 +1,19 @@
 /** A worker that sleeps instead of working: the protocol, the ring, the training loop and the snapshots of a real one, and no model. */
 import { setTimeout as wait } from "node:timers/promises";
 import { type Clock, fastClock } from "../budget/clock.ts";
+import type { MachineTimes } from "../budget/rehearsal.ts";
 import { loadTrainingState, type TrainingState } from "../checkpoint/training-state.ts";
 import type { Example } from "../encode/batch.ts";
 import { messageOf } from "../errors.ts";
 import { parameterCount, parameterLayout } from "../model/parameters.ts";
-import { joinRing, type Ring } from "../parallel/all-reduce.ts";
-import type { Command, Formation, Job, Prediction, PredictionItem, Report } from "../parallel/job.ts";
-import type { PulseSender } from "../parallel/pulse.ts";
-import { SnapshotWriter } from "../parallel/snapshot-writer.ts";
-import type { Laborer } from "../parallel/worker.ts";
 import { createRandom, type Random } from "../random.ts";
 import { TrainingLoop } from "../train/loop.ts";
 import { ALONE, type Exchange, NotFinite, type StepMetrics, sliceOf } from "../train/replica.ts";
-import type { MachineTimes } from "./rehearsal.ts";
+import { joinRing, type Ring } from "./all-reduce.ts";
+import type { Command, Formation, Job, Prediction, PredictionItem, Report } from "./job.ts";
+import type { PulseSender } from "./pulse.ts";
+import { SnapshotWriter } from "./snapshot-writer.ts";
+import type { Laborer } from "./worker.ts";
 
 /** Longest time without a progress report, in real seconds. */
 const REPORT_SECONDS = 0.25;
