@@ -1,5 +1,5 @@
 /** What a run's request comes to on this machine: canvas, rows at a time, and the jobs of its workers. */
-import { type MemoryPlan, planMemory } from "../budget/memory.ts";
+import { describeMemory, gigabytes, type MemoryPlan, planMemory } from "../budget/memory.ts";
 import type { Recipe } from "../config/recipe.ts";
 import { canvasSideFor } from "../encode/canvas-side.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
@@ -115,14 +115,4 @@ export function setUp(request: RunRequest): Setup {
 /** Variants to predict under, per test input: those that there are, the original among them. */
 export function variantsOf({ voteVariants, trainVariants }: Pick<Recipe, "voteVariants" | "trainVariants">): number {
   return Math.min(voteVariants, trainVariants + 1);
-}
-
-/** How the batch goes through the model, and what that is expected to take. */
-function describeMemory({ microBatch, recompute, bytes, budgetBytes }: MemoryPlan): string {
-  const again = recompute ? ", blocks computed again for their gradient" : "";
-  return `${microBatch} rows at a time in each${again} (about ${gigabytes(bytes)} of its ${gigabytes(budgetBytes)})`;
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -109,11 +109,21 @@ export interface PlanRequest extends Omit<Work, "recompute"> {
   readonly means: Means;
   /** rows of the worker's batch */
   readonly rows: number;
-  /** rows of the puzzle embedding that the process may come to hold */
+  /** rows of the puzzle embedding that the process may come to hold in memory */
   readonly puzzleRows?: number | undefined;
   readonly budgetBytes: number;
   readonly microBatch?: number | undefined;
   readonly recompute?: boolean | undefined;
+}
+
+/** How a batch goes through the model, and what that is expected to take. */
+export function describeMemory({ microBatch, recompute, bytes, budgetBytes }: MemoryPlan): string {
+  const again = recompute ? ", blocks computed again for their gradient" : "";
+  return `${microBatch} rows at a time in each${again} (about ${gigabytes(bytes)} of its ${gigabytes(budgetBytes)})`;
+}
+
+export function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
 /** Tokens that should go through the model together, lest a processor or a GPU have too little to do at a time. */

@@ -5,16 +5,22 @@ import { UserError } from "../errors.ts";
 const RECOMPUTE = ["auto", "on", "off"] as const;
 export type Recompute = (typeof RECOMPUTE)[number];
 
+export interface MemoryArgs {
+  readonly microBatch: number | undefined;
+  readonly recompute: Recompute;
+}
+
+/** What the user has decided; the rest is planned. */
+export interface MemoryWishes {
+  readonly microBatch: number | undefined;
+  readonly recompute: boolean | undefined;
+}
+
 /** Adds `--micro-batch` and `--recompute`. */
 export function withMemoryFlags<T>(y: Argv<T>): Argv<T> {
   y.option("micro-batch", {
     type: "number",
     describe: "rows that go through the model together in each worker [default: as many as its memory holds]",
-    coerce: (rows: number | undefined): number | undefined => {
-      if (rows !== undefined && !(Number.isInteger(rows) && rows >= 1))
-        throw new UserError(`--micro-batch ${rows}: expected a whole number from 1 up`);
-      return rows;
-    },
   });
   y.option("recompute", {
     choices: RECOMPUTE,
@@ -22,4 +28,11 @@ export function withMemoryFlags<T>(y: Argv<T>): Argv<T> {
     describe: "compute blocks again for their gradient, for a sixth more time and less memory: auto (where the memory is short), on, off",
   });
   return y;
+}
+
+/** @throws UserError where `--micro-batch` is no number of rows */
+export function memoryWishes({ microBatch, recompute }: MemoryArgs): MemoryWishes {
+  if (microBatch !== undefined && !(Number.isInteger(microBatch) && microBatch >= 1))
+    throw new UserError(`--micro-batch ${microBatch}: expected a whole number from 1 up`);
+  return { microBatch, recompute: recompute === "auto" ? undefined : recompute === "on" };
 }

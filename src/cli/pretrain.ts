@@ -17,8 +17,9 @@ import { loadSavedRun, type SavedRun, stateFolder } from "../pretrain/saved-run.
 import type { TaskFiles } from "../pretrain/tasks.ts";
 import type { CompileMode, Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
+import { type MemoryArgs, memoryWishes, withMemoryFlags } from "./memory-flags.ts";
 
-interface PretrainArgs {
+interface PretrainArgs extends MemoryArgs {
   out: string;
   from: string | undefined;
   resume: string | undefined;
@@ -106,7 +107,7 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
       .option("engine", { choices: ENGINES, default: "auto" as const, describe: "engine" })
       .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library, or what `tensorflow --folder` filled" })
       .option("save-every", { type: "string", default: "5m", describe: "write checkpoint and state this often" });
-    withCompilationFlags(y);
+    withMemoryFlags(withCompilationFlags(y));
     withSettingFlags(y, PRETRAINING, GROUP);
     withConfigFlag(y, GROUP, "the recipe");
     return y as unknown as Argv<PretrainArgs>;
@@ -147,6 +148,7 @@ function requestOf(args: PretrainArgs): PretrainRequest & { saved: SavedRun | un
     workers: args.workers === "auto" ? undefined : positive("--workers", Number(args.workers)),
     threads: positive("--threads", args.threads),
     rowMemoryBytes: rowMemoryBytes(args.rowMemory),
+    ...memoryWishes(args),
     engine: args.engine,
     tfLib: args.tfLib,
     compile: args.compile,

@@ -40,6 +40,11 @@ export class RowPieces implements RowStore {
   drop(): void {}
 }
 
+/** Rows of `size` float32 numbers that so many bytes hold, at least one. */
+export function rowCapacity(size: number, bytes: number): number {
+  return Math.max(1, Math.floor(bytes / (4 * size)));
+}
+
 /** At most so many rows in memory: the one that was not used for longest makes room for the next, and is written to the spill if it has changed. */
 export class RowCache implements RowStore {
   readonly #frames: RowPieces;

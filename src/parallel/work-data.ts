@@ -9,7 +9,7 @@ import type { Example } from "../encode/batch.ts";
 import { type InitialTrunk, initTrunk } from "../model/init.ts";
 import { flattenParameters, parameterLayout } from "../model/parameters.ts";
 import type { RowStart } from "../model/puzzle-embedding.ts";
-import { RowCache, RowPieces, type RowStore } from "../model/row-store.ts";
+import { RowCache, RowPieces, type RowStore, rowCapacity } from "../model/row-store.ts";
 import type { Random } from "../random.ts";
 import type { Job } from "./job.ts";
 
@@ -41,9 +41,7 @@ export function trunkOf(job: Job, random: Random, saved: TrainingState | undefin
 /** Where puzzle rows lie: in memory, or beyond what they may take of it in a file. */
 export function rowStoreOf({ model, rowMemory }: Job): RowStore {
   const size = model.puzzleEmbeddingSize;
-  return rowMemory
-    ? new RowCache(size, Math.floor(rowMemory.bytes / (4 * size)), new RowFile(rowMemory.folder, size))
-    : new RowPieces(size);
+  return rowMemory ? new RowCache(size, rowCapacity(size, rowMemory.bytes), new RowFile(rowMemory.folder, size)) : new RowPieces(size);
 }
 
 /** What a worker trains on and predicts. */

@@ -8,6 +8,7 @@ import { countGpus, gpuMemory } from "../backend/gpus.ts";
 import { memoryShare } from "../backend/memory-share.ts";
 import { type Clock, realClock } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
+import { describeMemory } from "../budget/memory.ts";
 import { finishCheckpoint, type Json } from "../checkpoint/training-state.ts";
 import { PRETRAINING_RECIPES } from "../config/pretraining.ts";
 import { messageOf, UserError } from "../errors.ts";
@@ -59,7 +60,14 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   const unkept = (text: string): void => log.emit("warn", "xla-cache", text);
   const cache = mayUseXla(request, gpus) ? compilationCache({ location: engine.location, asked: request.xlaCache, warn: unkept }) : {};
   const memoryBytes = memoryShare({ engine: engine.engine, workers, gpus: gpuMemory(gpus) });
-  const job = jobOf(request, model, set, maxSteps, { engine: engine.engine, workers, threads, gpus, memoryBytes });
+  const { job, memory } = jobOf(request, model, set, maxSteps, { engine: engine.engine, workers, threads, gpus, memoryBytes });
+  log.emit("info", "memory", `batch ${settings.batchSize} over ${workers} workers, ${describeMemory(memory)}`, { ...memory });
+  if (memory.bytes > memory.budgetBytes)
+    log.emit(
+      "warn",
+      "memory",
+      `a worker will take more memory than its share: fewer --workers, or a smaller --batch-size, --canvas or --row-memory would do`,
+    );
   if (request.resume !== undefined) finishCheckpoint(request.resume, out);
   // Lost workers come back from snapshots of this process; what an earlier one left is older than the state, or newer than it.
   const snapshots = request.state === undefined ? undefined : join(request.state, "snapshots");

@@ -32,6 +32,10 @@ export interface PretrainRequest {
   readonly threads: number | undefined;
   /** bytes of memory for puzzle rows in each worker; more of them lie in a file */
   readonly rowMemoryBytes: number;
+  /** rows that go through the model together in each worker; as many as its memory holds unless given */
+  readonly microBatch?: number | undefined;
+  /** blocks are computed again for their gradient; where memory is short unless given */
+  readonly recompute?: boolean | undefined;
   readonly engine: EngineChoice;
   readonly tfLib: string | undefined;
   readonly compile: CompileMode;

@@ -1,12 +1,13 @@
 /** What a request comes to: model, tasks, course, and the job of each worker. */
 import { createHash } from "node:crypto";
-import { planMemory } from "../budget/memory.ts";
+import { type MemoryPlan, planMemory } from "../budget/memory.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import type { Pretraining } from "../config/pretraining.ts";
 import { splitPairs } from "../data/build.ts";
 import { type PretrainingData, rulesOf } from "../data/pretraining-stream.ts";
 import { UserError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { rowCapacity } from "../model/row-store.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import type { Job } from "../parallel/job.ts";
 import { meansOf } from "../trace/means.ts";
@@ -20,6 +21,8 @@ export interface TrainingSet {
   readonly tasks: Pick<PretrainingTasks, "trained" | "evaluated">;
   /** in words, for the model card */
   readonly descriptions: readonly string[];
+  /** puzzle rows that there come to be */
+  readonly rows: number;
   /** pairs that one epoch shows */
   readonly epochPairs: number;
   /** changes where a puzzle id would come to stand for something else */
@@ -64,7 +67,8 @@ export function trainingSetOf({ files, settings, seed }: PretrainRequest, tell: 
     "",
     ...taskNames(tasks),
   ];
-  return { data, tasks, descriptions, epochPairs, hash: createHash("sha256").update(JSON.stringify(meaning)).digest("hex") };
+  const rows = data.lives?.slots ?? (tasks.trained.length + tasks.evaluated.length) * (data.variants + 1) + rules.length;
+  return { data, tasks, descriptions, rows, epochPairs, hash: createHash("sha256").update(JSON.stringify(meaning)).digest("hex") };
 }
 
 function taskNames({ trained, evaluated }: PretrainingTasks): string[] {
@@ -119,26 +123,29 @@ export interface WorkerMeans {
   readonly memoryBytes: number;
 }
 
-/** The job of every worker, without what the pool fills in. */
+/** The job of every worker, without what the pool fills in, and what it takes of memory; rows that lie in a file take none. */
 export function jobOf(
   request: PretrainRequest,
   model: ModelConfig,
-  { data }: TrainingSet,
+  { data, rows }: Pick<TrainingSet, "data" | "rows">,
   plannedSteps: number | undefined,
   { engine, workers, threads, gpus, memoryBytes }: WorkerMeans,
-): Job {
+): { job: Job; memory: MemoryPlan } {
   const { settings, from, resume } = request;
   const positions = model.prefixLength + settings.canvas ** 2;
   const compilation = { compile: request.compile, precision: request.precision };
-  const { microBatch, recompute } = planMemory({
+  const memory = planMemory({
     model,
     positions,
     kind: "training",
     means: meansOf(engine, compilation, gpus > 0),
     rows: Math.ceil(settings.batchSize / workers),
+    puzzleRows: Math.min(rows, rowCapacity(model.puzzleEmbeddingSize, request.rowMemoryBytes)),
     budgetBytes: memoryBytes,
+    microBatch: request.microBatch,
+    recompute: request.recompute,
   });
-  return {
+  const job: Job = {
     engine,
     threads,
     compilation,
@@ -156,14 +163,15 @@ export function jobOf(
     rowMemory: { bytes: request.rowMemoryBytes, folder: request.state ?? request.out },
     data: { kind: "pretraining", ...data },
     globalBatch: settings.batchSize,
-    microBatch,
-    recompute,
+    microBatch: memory.microBatch,
+    recompute: memory.recompute,
     adam: { ...ADAM_ATAN2_DEFAULTS, weightDecay: settings.weightDecay },
     puzzleWeightDecay: settings.puzzleWeightDecay,
     explorationProbability: settings.haltExploration,
     course: courseOf(settings),
     plannedSteps,
   };
+  return { job, memory };
 }
 
 function courseOf(settings: Pretraining): Job["course"] {

@@ -120,6 +120,7 @@ test("an option that is unknown or has a wrong value is refused, by its name and
   await refused(/--steps: expected a number/, "--steps", "abc");
   await refused(/--steps -1: expected a whole number from 0 up/, "--steps", "-1");
   await refused(/--limit 0: expected a whole number from 1 up/, "--limit", "0");
+  await refused(/--micro-batch 1\.5: expected a whole number from 1 up/, "--micro-batch", "1.5");
   await refused(/--batch-size is 0; expected a whole number in 1\.\.65536/, "--batch-size", "0");
   await refused(/engine.*"fast".*"wasm"/, "--engine", "fast");
   await refused(/--tasks: no task x/, "--tasks", "x");

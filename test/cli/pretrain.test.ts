@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { loadTrainingState, type TrainingState } from "../../src/checkpoint/training-state.ts";
 import { childrenOf, folder, lastLine, put, SAMPLE, SAMPLE_SOLUTIONS, start, trm } from "./toy.ts";
 
@@ -133,24 +133,43 @@ test("solutions go to the tasks with their ids; such that answer none of them ar
   assert.match(wrong.stderr, new RegExp(`task ${id} has 1 test inputs but 0 solutions`));
 });
 
-test("three workers and one, with the same global batch, agree within rounding after 200 steps", async (t) => {
-  const run = async (name: string, workers: string): Promise<TrainingState> => {
-    lastLine(await trm(...into(name), ...LIVES, "--steps", "200", "--workers", workers));
-    return loadTrainingState(join(folder, `${name}-state`))!;
-  };
-  const [one, three] = [await run("one", "1"), await run("three", "3")];
-  for (const name of ["step", "draws"]) assert.deepEqual(three.record[name], one.record[name]);
-  assert.deepEqual(three.puzzles, one.puzzles);
+/** Asserts that two trainings of the same course came to the same, but for rounding. */
+function assertWithinRounding(one: TrainingState, other: TrainingState, t: TestContext): void {
+  for (const name of ["step", "draws"]) assert.deepEqual(other.record[name], one.record[name]);
+  assert.deepEqual(other.puzzles, one.puzzles);
   const spread = Math.max(...numbers(one, "weights").map((value, i) => Math.abs(value - numbers(one, "ema")[i]!)));
   assert.ok(spread > 1e-3, "the weights have moved away from their average");
   for (const name of ["weights", "ema", "rows"]) {
-    const [a, b] = [one, three].map((state) => numbers(state, name)) as [Float32Array, Float32Array];
+    const [a, b] = [one, other].map((state) => numbers(state, name)) as [Float32Array, Float32Array];
     const differences = a.map((value, i) => Math.abs(value - b[i]!)).sort();
     const at = (share: number) => differences[Math.floor(share * (differences.length - 1))]!;
     t.diagnostic(`${name}: 99 % differ by at most ${at(0.99).toExponential(1)}, the others by ${at(1).toExponential(1)}`);
     // A gradient near 0 may have the other sign; then an entry is off by twice its rate (5e-4, rows 1e-2). When this was written none was.
     assert.ok(at(0.99) <= 1e-6 && at(1) <= (name === "rows" ? 0.1 : 5e-3), `${name} off by ${at(0.99)}, ${at(1)}`);
   }
+}
+
+test("three workers and one, with the same global batch, agree within rounding after 200 steps", async (t) => {
+  const run = async (name: string, workers: string): Promise<TrainingState> => {
+    lastLine(await trm(...into(name), ...LIVES, "--steps", "200", "--workers", workers));
+    return loadTrainingState(join(folder, `${name}-state`))!;
+  };
+  assertWithinRounding(await run("one", "1"), await run("three", "3"), t);
+});
+
+test("a batch in parts, with blocks computed again, trains as a whole one does, within rounding; the log tells the parts", async (t) => {
+  const run = async (name: string, told: RegExp, ...options: string[]): Promise<TrainingState> => {
+    const ended = await trm(...into(name), ...LIVES, "--steps", "200", ...options);
+    lastLine(ended);
+    assert.match(ended.stderr, told);
+    return loadTrainingState(join(folder, `${name}-state`))!;
+  };
+  const whole = await run("whole", /batch 6 over 1 workers, 6 rows at a time in each \(about/, "--micro-batch", "6", "--recompute", "off");
+  const again = /batch 6 over 1 workers, 2 rows at a time in each, blocks computed again for their gradient \(about/;
+  assertWithinRounding(whole, await run("parts", again, "--micro-batch", "2", "--recompute", "on"), t);
+  const refused = await trm(...into("refused"), "--steps", "1", "--micro-batch", "0");
+  assert.equal(refused.status, 1);
+  assert.match(refused.stderr, /--micro-batch 0: expected a whole number from 1 up/);
 });
 
 test("a recipe's evaluation and row similarities become curves; its settings, with where they are from, stand in the run folder", async () => {

@@ -4,7 +4,7 @@ import { PRETRAINING, PRETRAINING_RECIPES, type Pretraining } from "../../../src
 import { resolveSettings } from "../../../src/config/resolve.ts";
 import { UserError } from "../../../src/errors.ts";
 import type { PretrainRequest } from "../../../src/pretrain/request.ts";
-import { courseSteps, modelOf } from "../../../src/pretrain/setup.ts";
+import { courseSteps, jobOf, modelOf, trainingSetOf } from "../../../src/pretrain/setup.ts";
 
 const requestOf = (recipe: string | undefined, flags: Partial<Pretraining> = {}, rest: Partial<PretrainRequest> = {}): PretrainRequest => {
   const layers = [
@@ -52,4 +52,53 @@ test("a training that is taken up again keeps its shape, and its cycles unless o
     () => modelOf(requestOf(undefined, { hiddenSize: 64, numHeads: 4 }), { step: 1, model: before }),
     (error) => error instanceof UserError && /hiddenSize is 32 there, 64 was given/.test(error.message),
   );
+});
+
+/** The plan for one worker of the TensorFlow engine on a CPU with 4 GB, of a model as large as the released one. */
+function planned(flags: Partial<Pretraining>, rest: Partial<PretrainRequest>, rows = 0) {
+  const request = requestOf(
+    undefined,
+    { hiddenSize: 512, numHeads: 8, canvas: 10, batchSize: 24, ...flags },
+    {
+      compile: "graph",
+      precision: "float32",
+      rowMemoryBytes: 2 ** 30,
+      ...rest,
+    },
+  );
+  const data = { tasks: [], variants: 0, translate: false, generatedShare: 1 };
+  const means = { engine: "tensorflow", workers: 1, threads: 1, gpus: 0, memoryBytes: 4e9 } as const;
+  return jobOf(request, modelOf(request, undefined), { data, rows }, 10, means);
+}
+
+test("the rows that a batch is cut into, and blocks computed again, are those asked for, else what the memory holds", () => {
+  const free = planned({}, {});
+  assert.ok(free.job.microBatch > 5 && !free.job.recompute, JSON.stringify(free.memory));
+  const asked = planned({}, { microBatch: 5, recompute: true });
+  assert.deepEqual([asked.job.microBatch, asked.job.recompute], [5, true]);
+  assert.deepEqual([planned({}, { recompute: false }).job.recompute, planned({}, { microBatch: 99 }).job.microBatch], [false, 24]);
+});
+
+test("puzzle rows take their part of the memory, but for those that lie in a file", () => {
+  const bytesOf = (rows: number, rowMemoryBytes: number): number => planned({}, { rowMemoryBytes, microBatch: 4 }, rows).memory.bytes;
+  const without = bytesOf(0, 2 ** 30);
+  assert.equal(bytesOf(400_000, 2 ** 30) - without, 400_000 * 512 * 4); // 0.8 GB
+  assert.equal(bytesOf(600_000, 2 ** 30) - without, 2 ** 30); // 1.2 GB
+  assert.equal(bytesOf(600_000, 2 ** 20) - without, 2 ** 20);
+  const rowsAtATime = (rows: number): number => planned({ batchSize: 384 }, { recompute: false }, rows).job.microBatch;
+  assert.ok(rowsAtATime(500_000) < rowsAtATime(0), `${rowsAtATime(500_000)} beside 1 GB of rows, ${rowsAtATime(0)} without`);
+});
+
+test("a row is counted for each variant of a real task and each generated one, or for each life that goes on at a time", () => {
+  const files = { tasks: ["submission/sample-challenges.json"], solutions: [], evaluation: [], heldOut: [], dropOverlap: false };
+  const rowsOf = (flags: Partial<Pretraining>, given: Partial<PretrainRequest> = {}): number =>
+    trainingSetOf(
+      requestOf(undefined, { canvas: 30, variants: 7, rulesPerKind: 1, kinds: "all", ...flags }, { files, seed: "0", ...given }),
+      () => {},
+    ).rows;
+  assert.equal(rowsOf({ generatedShare: 0 }), 20 * 8);
+  const generated = rowsOf({}, { files: { ...files, tasks: [] } });
+  assert.ok(generated > 10);
+  assert.equal(rowsOf({ generatedShare: 0.5 }), 20 * 8 + generated);
+  assert.equal(rowsOf({ generatedShare: 0.5, rowVisits: 5, rowSlots: 33 }), 33);
 });
