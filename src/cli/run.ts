@@ -33,7 +33,7 @@ import { validateSubmission } from "../submission/validate.ts";
 import { writeSubmission } from "../submission/write.ts";
 import { type CompileMode, mayUseXla, type Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
-import { type Recompute, withMemoryFlags } from "./memory-flags.ts";
+import { type MemoryArgs, memoryWishes, withMemoryFlags } from "./memory-flags.ts";
 import { printPlanElsewhere } from "./plan-elsewhere.ts";
 import {
   checkRehearsal,
@@ -47,7 +47,7 @@ import {
 import { chooseTasks, MAX_WORKERS, parseCanvas, parseWorkers, spentSeconds, workersFor } from "./run-options.ts";
 import { printTable } from "./run-table.ts";
 
-interface RunArgs extends RehearsalArgs {
+interface RunArgs extends RehearsalArgs, MemoryArgs {
   challenges: string | undefined;
   solutions: string | undefined;
   checkpoint: string | undefined;
@@ -63,8 +63,6 @@ interface RunArgs extends RehearsalArgs {
   engine: EngineChoice;
   compile: CompileMode;
   precision: Precision;
-  microBatch: number | undefined;
-  recompute: Recompute;
   xlaCache?: string | undefined;
   tfLib: string | undefined;
   sync: "allreduce" | "none";
@@ -225,6 +223,7 @@ async function runHandler(given: RunArgs): Promise<void> {
     if (args.steps !== undefined && !(Number.isInteger(args.steps) && args.steps >= 0))
       throw new UserError(`--steps ${args.steps}: expected a whole number from 0 up`);
     const askedWorkers = parseWorkers(args.workers);
+    const wishes = memoryWishes(args);
     const challenges = readChallenges(args.challenges!);
     const chosen = chooseTasks(challenges.tasks, args);
     if (earlier) refuseOtherTasks(earlier, chosen, args.challenges!);
@@ -301,8 +300,7 @@ async function runHandler(given: RunArgs): Promise<void> {
         memory: {
           bytesPerWorker: memoryShare({ engine: engine.engine, workers, gpus: memoryOfGpus(gpus) }),
           bytesWithoutGpu: memoryShare({ engine: engine.engine, workers, gpus: [] }),
-          microBatch: args.microBatch,
-          recompute: args.recompute === "auto" ? undefined : args.recompute === "on",
+          ...wishes,
         },
         snapshotSeconds,
         seed: args.seed ?? KEPT.seed,
