@@ -2,6 +2,7 @@
 import { formatDuration } from "../budget/duration.ts";
 import { type Plan, type PlanInputs, planPhases, reserveOf } from "../budget/planner.ts";
 import type { RunContext } from "./context.ts";
+import { leftOutItems } from "./left-out.ts";
 import { isPredictOnly, type RunRequest } from "./request.ts";
 import type { Setup } from "./setup.ts";
 
@@ -37,13 +38,18 @@ export function planFrom(request: RunRequest, setup: Setup, measures: Measures, 
     ...measures,
     variants,
     actSteps,
-    reserve: measures.writeSeconds,
+    reserve: measures.writeSeconds + leftOutSeconds(request, setup, measures),
     predictOnly: isPredictOnly(request),
     interims: wanted,
     predictAllowance: earlier?.predictAllowance,
   };
   const plan = planPhases(inputs);
   return earlier ? { ...plan, interims: earlier.interims, actSteps: Math.min(plan.actSteps, earlier.actSteps) } : plan;
+}
+
+/** What measuring on left-out pairs takes, after the training. */
+function leftOutSeconds({ leftOut }: RunRequest, { variants }: Setup, { perPrediction, workers }: Measures): number {
+  return leftOut ? (leftOutItems(leftOut, variants).length * perPrediction) / Math.max(1, workers) : 0;
 }
 
 /** The first plan. */

@@ -7,6 +7,7 @@ import type { Plan } from "../budget/planner.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { bootId } from "../files/processes.ts";
 import type { CurvePoint } from "./learning-curve.ts";
+import type { LeftOutScore } from "./left-out.ts";
 
 export const RECORD_FILE = "run.json";
 
@@ -17,6 +18,16 @@ const planSchema = z.object({
   rounds: z.number(),
   actSteps: z.number(),
   interims: z.object({ count: z.number(), rounds: z.number(), seconds: z.number() }),
+});
+
+const leftOutSchema = z.object({
+  step: z.number(),
+  pairs: z.number(),
+  predictions: z.number(),
+  exact: z.number(),
+  lmLoss: z.number(),
+  "pass@2": z.number(),
+  oracle: z.number(),
 });
 
 /** See `ClockRecord`. */
@@ -45,6 +56,8 @@ const recordSchema = z.object({
   interims: z.number(),
   /** scores on the way, of a dry run */
   curve: z.array(z.object({ step: z.number(), seconds: z.number(), score: z.record(z.string(), z.number()) })).optional(),
+  /** scores on demonstrations that were held back */
+  leftOut: z.array(leftOutSchema).optional(),
   /** factors of the learning rates, by worker */
   rateScales: z.array(z.number()),
   /** worker processes that the run has */
@@ -55,9 +68,10 @@ const recordSchema = z.object({
 type Record_ = z.infer<typeof recordSchema>;
 
 /** What a run notes of itself; the clock is seen to. */
-export type RunNotes = Omit<Record_, "format" | "formatVersion" | "clock" | "plan" | "curve"> & {
+export type RunNotes = Omit<Record_, "format" | "formatVersion" | "clock" | "plan" | "curve" | "leftOut"> & {
   readonly plan?: Plan | undefined;
   readonly curve?: readonly CurvePoint[] | undefined;
+  readonly leftOut?: readonly LeftOutScore[] | undefined;
 };
 
 /** Elapsed time is noted at least this often. */

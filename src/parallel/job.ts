@@ -105,6 +105,8 @@ export interface PredictionItem {
   readonly variant: number;
   /** row that stands for the variant; the plan's unless given */
   readonly puzzleId?: number | undefined;
+  /** the answer is known, and its loss is wanted */
+  readonly withLoss?: boolean | undefined;
 }
 
 /** What can be predicted of a pre-training as its rows are now, and how alike they are. */
@@ -119,6 +121,8 @@ export interface Prediction extends PredictionItem {
   readonly cols: number;
   readonly cells: Uint8Array;
   readonly qHaltLogit: number;
+  /** mean token loss of the true answer, where it was wanted */
+  readonly lmLoss?: number | undefined;
 }
 
 /** From the parent. */

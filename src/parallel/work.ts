@@ -285,15 +285,19 @@ export class Work implements Laborer {
     for (let i = 0; i < items.length; i += this.#job.microBatch) {
       const part = items.slice(i, i + this.#job.microBatch);
       const groups = part.map(({ task }) => all[task]!);
+      const withLoss = part.every((item) => item.withLoss);
       const examples = part.map(({ testIndex, trained, variant, puzzleId }, n): Example => {
         const group = groups[n]!;
-        const { input } = variantPair(group, variant, { input: (trained ? group.train : group.task.test)[testIndex]!.input });
-        return pairToExample({ input }, side, { row: 0, col: 0 }, puzzleId ?? group.firstPuzzleId + variant);
+        const { input, output } = (trained ? group.train : group.task.test)[testIndex]!;
+        const pair = variantPair(group, variant, { input, ...(withLoss && output && { output }) });
+        return pairToExample(pair, side, { row: 0, col: 0 }, puzzleId ?? group.firstPuzzleId + variant);
       });
-      const { tokens, qHaltLogits } = await this.#replica.predict(examples, { actSteps, stopAtHalt: this.#job.stopAtHalt ?? false });
+      const depth = { actSteps, stopAtHalt: this.#job.stopAtHalt ?? false };
+      const { tokens, qHaltLogits, losses } = await this.#replica.predict(examples, depth, withLoss);
       part.forEach((item, n) => {
         const grid = undoAugmentation(cropToGrid(tokens, side, n * side * side), groups[n]!.variants.at(item.variant));
-        out.push({ ...item, rows: grid.rows, cols: grid.cols, cells: grid.cells, qHaltLogit: qHaltLogits[n]! });
+        const { rows, cols, cells } = grid;
+        out.push({ ...item, rows, cols, cells, qHaltLogit: qHaltLogits[n]!, ...(losses && { lmLoss: losses[n]! }) });
       });
       this.#pulse.beat();
       await new Promise((resolve) => setImmediate(resolve));

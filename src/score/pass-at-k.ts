@@ -20,6 +20,8 @@ export interface Score {
   readonly testInputs: number;
   /** Tasks all of whose test inputs are solved within two answers (ARC Prize's criterion for a task). */
   readonly tasksSolved: number;
+  /** share of test inputs whose truth is among the answers at all, 0..1 */
+  readonly oracle: number;
   /** Test inputs without any answer; they count as wrong. */
   readonly unanswered: number;
   /** For each task the place (from 1) of the truth in each list; null where it is not there. */
@@ -67,13 +69,14 @@ export function scoreAnswers(answers: Answers, solutions: Solutions, ks?: readon
     passAtK.set(`pass@${k}PerTask`, mean(shares));
   }
   const tasksSolved = counted.filter((list) => list.every((place) => within(place, 2))).length;
-  return { passAtK, tasks: counted.length, testInputs: counted.flat().length, tasksSolved, unanswered, places, notes };
+  const oracle = mean(counted.flat().map((place) => (place === null ? 0 : 1)));
+  return { passAtK, oracle, tasks: counted.length, testInputs: counted.flat().length, tasksSolved, unanswered, places, notes };
 }
 
-/** The score as plain data: `{"pass@1": ..., "pass@1PerTask": ..., ..., tasks, testInputs, tasksSolved, unanswered}`. */
+/** The score as plain data: `{"pass@1": ..., "pass@1PerTask": ..., ..., oracle, tasks, testInputs, tasksSolved, unanswered}`. */
 export function scoreToJson(score: Score): Record<string, number> {
-  const { tasks, testInputs, tasksSolved, unanswered } = score;
-  return { ...Object.fromEntries(score.passAtK), tasks, testInputs, tasksSolved, unanswered };
+  const { oracle, tasks, testInputs, tasksSolved, unanswered } = score;
+  return { ...Object.fromEntries(score.passAtK), oracle, tasks, testInputs, tasksSolved, unanswered };
 }
 
 /** The score as a table of lines for people. */

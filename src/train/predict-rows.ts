@@ -1,5 +1,6 @@
 /** Answers of a batch of rows: ACT steps without gradients, then the read-out; rows that are done may be left out of the later steps. */
 import * as tf from "@tensorflow/tfjs-core";
+import type { Targets } from "../loss/act-loss.ts";
 import type { Latents } from "../model/recursion.ts";
 import type { ModelInputs } from "../model/trm.ts";
 import type { ActContext } from "./act-step.ts";
@@ -18,6 +19,8 @@ export interface Answers {
   readonly tokens: Int32Array;
   readonly qHaltLogits: Float32Array;
   readonly rowSteps: number;
+  /** float32[B]: mean token loss of each row's true answer after the last ACT step, where these were given */
+  readonly losses?: Float32Array | undefined;
 }
 
 /**
@@ -31,6 +34,7 @@ export function rowsTogether(left: number, fit: number): number {
 /**
  * @param weights the averaged trunk
  * @param inputs  of B rows; disposed of
+ * @param targets the true answers, if their loss is wanted: all rows take all ACT steps then; disposed of
  * Source: TRM pretrain.py `evaluate`, models/losses.py (q_halt_logits > 0 halts)
  */
 export function predictRows(
@@ -39,9 +43,12 @@ export function predictRows(
   context: ActContext,
   inputs: ModelInputs,
   positions: number,
-  { actSteps, stopAtHalt }: PredictionDepth,
+  { actSteps, stopAtHalt: mayStop }: PredictionDepth,
+  targets?: Targets,
 ): Answers {
+  const stopAtHalt = mayStop && targets === undefined;
   const [B, S] = inputs.tokens.shape;
+  let losses: Float32Array | undefined;
   const result = { tokens: new Int32Array(B * S), qHaltLogits: new Float32Array(B), rowSteps: 0 };
   const width = positions * context.config.hiddenSize;
   let rows = Array.from({ length: B }, (_, row) => row); // which rows of the batch are in the tensors
@@ -65,6 +72,9 @@ export function predictRows(
       }
       if (!last && !stopAtHalt) continue;
       const { tokens, qHaltLogits } = steps.answer(weights, latents.zH, fresh, context);
+      const loss = targets && steps.loss(weights, latents.zH, targets, context);
+      if (loss) losses = loss.dataSync() as Float32Array;
+      loss?.dispose();
       const [best, logits] = [tokens.dataSync() as Int32Array, qHaltLogits.dataSync() as Float32Array];
       tf.dispose([tokens, qHaltLogits]);
       rows.forEach((row, i) => {
@@ -84,8 +94,9 @@ export function predictRows(
       rows = places.map((i) => rows[i]!);
       ({ inputs: current, fresh, latents } = kept);
     }
-    return result;
+    return { ...result, losses };
   } finally {
+    if (targets) tf.dispose([targets.labels, targets.asked, targets.perToken]);
     tf.dispose([current.tokens, current.puzzleRows, fresh, latents.zH, latents.zL]);
   }
 }

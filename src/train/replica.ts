@@ -1,6 +1,6 @@
 /** One worker's copy of the model: parameters, optimizer, carry and puzzle rows, and the step that moves them all. */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Example } from "../encode/batch.ts";
+import { batchOf, type Example } from "../encode/batch.ts";
 import { messageOf } from "../errors.ts";
 import type { Targets } from "../loss/act-loss.ts";
 import { RowCarry } from "../model/carry.ts";
@@ -274,27 +274,30 @@ export class Replica {
   /**
    * Predictions of the averaged trunk after `actSteps` ACT steps.
    *
-   * @param examples any number of them, at most `microBatch` at a time; labels are ignored
+   * @param examples any number of them, at most `microBatch` at a time
+   * @param withLoss whether the examples' labels are true answers, whose loss is wanted; they are ignored otherwise
    * @param depth    ACT steps, or how far each row is taken
    */
-  async predict(examples: readonly Example[], depth: number | PredictionDepth): Promise<Answers> {
+  async predict(examples: readonly Example[], depth: number | PredictionDepth, withLoss = false): Promise<Answers> {
     const taken = typeof depth === "number" ? { actSteps: depth, stopAtHalt: false } : depth;
     const tokens = new Int32Array(examples.length * this.#canvasTokens);
     const qHaltLogits = new Float32Array(examples.length);
+    const losses = withLoss ? new Float32Array(examples.length) : undefined;
     let rowSteps = 0;
     for (let first = 0; first < examples.length; ) {
       const part = examples.slice(first, first + rowsTogether(examples.length - first, this.#predictedTogether));
-      const answers = this.#unlessOutOfMemory(part.length, () => this.#predictTogether(part, taken));
+      const answers = this.#unlessOutOfMemory(part.length, () => this.#predictTogether(part, taken, withLoss));
       if (!answers) {
         this.#predictedTogether = Math.ceil(part.length / 2);
         continue;
       }
       tokens.set(answers.tokens, first * this.#canvasTokens);
       qHaltLogits.set(answers.qHaltLogits, first);
+      if (answers.losses) losses?.set(answers.losses, first);
       rowSteps += answers.rowSteps;
       first += part.length;
     }
-    return { tokens, qHaltLogits, rowSteps };
+    return { tokens, qHaltLogits, rowSteps, losses };
   }
 
   /** Copies of the trunk on the host: the averaged weights, the raw ones, and both moments. */
@@ -389,7 +392,7 @@ export class Replica {
     }
   }
 
-  #predictTogether(examples: readonly Example[], depth: PredictionDepth): Answers {
+  #predictTogether(examples: readonly Example[], depth: PredictionDepth, withLoss: boolean): Answers {
     const tokens = new Int32Array(examples.length * this.#canvasTokens);
     examples.forEach((example, r) => {
       tokens.set(example.inputs, r * this.#canvasTokens);
@@ -399,7 +402,9 @@ export class Replica {
       tokens: tf.tensor2d(tokens, [examples.length, this.#canvasTokens], "int32"),
       puzzleRows: tf.tensor2d(rows, [examples.length, this.rows.size]),
     };
-    return predictRows(this.#steps, this.#state.average, this.#context, inputs, this.#positions, depth);
+    const { labels } = batchOf(examples);
+    const targets = withLoss ? targetsOf(labels, examples.length, this.#canvasTokens) : undefined;
+    return predictRows(this.#steps, this.#state.average, this.#context, inputs, this.#positions, depth, targets);
   }
 
   /** What `run` gives; undefined where memory ran out for so many rows, and half of them may yet fit. */

@@ -1,6 +1,6 @@
 /** What a replica runs on its engine, as pure functions from a list of tensors to a list: the form that a compiler takes. */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Targets } from "../loss/act-loss.ts";
+import { rowLosses, type Targets } from "../loss/act-loss.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { type ParameterSpec, sliceParameters } from "../model/parameters.ts";
 import { type AdamATan2Settings, type AdamATan2State, adamATan2 } from "../optim/adam-atan2.ts";
@@ -40,6 +40,7 @@ export class ReplicaSteps {
     readonly update: ReadyStep;
     readonly evaluation: ReadyStep;
     readonly answer: ReadyStep;
+    readonly loss: ReadyStep;
   };
 
   constructor({ config, recompute, layout, adam, lossScale }: StepSettings, makeReady: MakeReady) {
@@ -120,6 +121,17 @@ export class ReplicaSteps {
           return [tf.argMax(logits, -1), tf.slice2d(q, [0, 0], [rows, 1])];
         }),
       ),
+      loss: makeReady(
+        "loss of an answer",
+        tidied((inputs) => {
+          const [weights, zH, labels, asked, perToken, ...constants] = inputs;
+          const rows = labels!.shape[0]!;
+          const { logits, q } = readOut(this.#context(constants), sliceParameters(weights as tf.Tensor1D, layout), zH as tf.Tensor2D, rows);
+          const halting = tf.reshape(tf.slice2d(q, [0, 0], [rows, 1]), [rows]) as tf.Tensor1D;
+          const targets = { labels: labels as tf.Tensor2D, asked: asked as tf.Tensor2D, perToken: perToken as tf.Tensor1D };
+          return [rowLosses(logits, halting, targets).lmLoss];
+        }),
+      ),
     };
   }
 
@@ -170,6 +182,11 @@ export class ReplicaSteps {
   answer(weights: tf.Tensor1D, zH: tf.Tensor2D, fresh: tf.Tensor2D, context: ActContext): { tokens: tf.Tensor; qHaltLogits: tf.Tensor } {
     const [tokens, qHaltLogits] = this.#ready.answer.run([weights, zH, fresh, ...listContext(context)]);
     return { tokens: tokens!, qHaltLogits: qHaltLogits! };
+  }
+
+  /** float32 [B]: mean token loss of the true answers in these states. */
+  loss(weights: tf.Tensor1D, zH: tf.Tensor2D, targets: Targets, context: ActContext): tf.Tensor1D {
+    return this.#ready.loss.run([weights, zH, ...listTargets(targets), ...listContext(context)])[0] as tf.Tensor1D;
   }
 
   /** Frees what was compiled. */

@@ -105,6 +105,24 @@ test("run --tasks and --limit work on some tasks and give the others fallbacks",
   assert.deepEqual(answered(limited.out), [first, second]);
 });
 
+test("run --leave-out holds demonstrations back and tells how well they are answered, before and after", async () => {
+  const { args } = await runArguments("left-out", "120s");
+  const tasks = Object.values(JSON.parse(readFileSync(SAMPLE, "utf8")) as Record<string, { train: unknown[] }>);
+  const held = tasks.filter(({ train }) => train.length >= 3).length;
+  assert.ok(held > 0);
+  const leaving = lastLine(await trm(...args, "--leave-out", "1", "--steps", "3", "--canvas", "8", "--json"));
+  const [before, after, ...more] = leaving.leftOut as { step: number; pairs: number; predictions: number; exact: number; lmLoss: number }[];
+  assert.equal(more.length, 0);
+  assert.deepEqual([before!.step, after!.step], [0, 3]);
+  for (const { pairs, predictions, exact, lmLoss } of [before!, after!]) {
+    assert.equal(pairs, held);
+    assert.ok(predictions >= pairs && exact >= 0 && exact <= 1 && lmLoss > 0, JSON.stringify({ predictions, exact, lmLoss }));
+  }
+  assert.notEqual(before!.lmLoss, after!.lmLoss);
+  assert.equal(leaving.testInputs, 22, "tests are answered as ever, left-out pairs are none of them");
+  assert.equal(lastLine(await trm(...args, "--steps", "0", "--json")).leftOut, undefined);
+});
+
 test("run --sync none has each of two workers adapt to its own tasks, and answers all of them", async () => {
   const { args, out } = await runArguments("apart", "30s");
   const ended = await trm(...args, "--sync", "none", "--workers", "2", "--steps", "2", "--limit", "4", "--json");

@@ -21,6 +21,7 @@ test("pass@K is a mean over test inputs, pass@KPerTask one over tasks", () => {
     "pass@1PerTask": (1 / 3 + 1) / 2,
     "pass@2": 3 / 4,
     "pass@2PerTask": (2 / 3 + 1) / 2,
+    oracle: 3 / 4,
     tasks: 2,
     testInputs: 4,
     tasksSolved: 1,

@@ -238,6 +238,22 @@ test("the answer of a prediction does not depend on its neighbours in the batch"
   replica.dispose();
 });
 
+test("the loss of true answers is that of a first training step on the same examples, row by row and however they are parted", async () => {
+  const replica = tinyReplica({ microBatch: 4 });
+  const examples = Array.from({ length: 6 }, (_, row) => exampleAt(row));
+  const { losses } = await replica.predict(examples, 1, true);
+  assert.equal(losses!.length, 6);
+  assert.equal((await replica.predict(examples, 1)).losses, undefined);
+  for (const [row, example] of examples.entries()) {
+    const [alone] = (await replica.predict([example], { actSteps: 1, stopAtHalt: true }, true)).losses!;
+    assert.ok(Math.abs(alone! / losses![row]! - 1) <= 1e-4, `row ${row}: ${alone} and ${losses![row]}`);
+  }
+  const { lmLoss } = await replica.trainStep((row) => examples[row]!, RATES);
+  const mean = losses!.reduce((sum, loss) => sum + loss, 0) / 6;
+  assert.ok(Math.abs(mean / lmLoss - 1) <= 1e-5, `${mean} and ${lmLoss}`);
+  replica.dispose();
+});
+
 test("a loss that is not finite stops the step before anything is updated", async () => {
   const replica = tinyReplica();
   replica.rows.row(3).fill(Number.NaN);

@@ -1,0 +1,113 @@
+/** Demonstration pairs that are held back: how well a run does on pairs like those it learns from, known without any solutions. */
+import { equalGrids } from "../arc/grid.ts";
+import type { Pair, Task } from "../arc/task.ts";
+import { formatDuration } from "../budget/duration.ts";
+import type { WorkerPool } from "../parallel/coordinator.ts";
+import type { PredictionItem } from "../parallel/job.ts";
+import { scoreAnswers } from "../score/pass-at-k.ts";
+import { Tally } from "../vote/tally.ts";
+import type { RunContext } from "./context.ts";
+import { ownersOf } from "./items.ts";
+
+/** Pairs are predicted under this many variants, the original among them. */
+export const LEFT_OUT_VARIANTS = 4;
+/** A task keeps at least this many demonstrations to learn from. */
+const LEAST_KEPT = 2;
+
+/** Tasks of which some demonstrations are held back. */
+export interface LeftOut {
+  /** as they are trained on */
+  readonly tasks: readonly Task[];
+  /** what was held back of each, in the order of the file */
+  readonly pairs: readonly (readonly Pair[])[];
+}
+
+/** How well left-out pairs are answered. */
+export interface LeftOutScore {
+  readonly step: number;
+  readonly pairs: number;
+  readonly predictions: number;
+  /** share of the predictions that are right */
+  readonly exact: number;
+  /** mean token loss of the true answers */
+  readonly lmLoss: number;
+  /** share of the pairs whose answer is among the first two by votes, and among all */
+  readonly "pass@2": number;
+  readonly oracle: number;
+}
+
+/** Holds back the last `count` demonstrations of each task, as far as enough of them are left to learn from. */
+export function leaveOut(tasks: readonly Task[], count: number): LeftOut {
+  const kept = tasks.map(({ train }) => Math.max(Math.min(train.length, LEAST_KEPT), train.length - count));
+  return {
+    tasks: tasks.map((task, i) => ({ ...task, train: task.train.slice(0, kept[i]) })),
+    pairs: tasks.map(({ train }, i) => train.slice(kept[i])),
+  };
+}
+
+/** The tasks as workers get them: what is held back stands behind the tests, with its answers. */
+export function withLeftOut({ tasks, pairs }: LeftOut): Task[] {
+  return tasks.map((task, i) => ({ ...task, test: [...task.test, ...pairs[i]!] }));
+}
+
+/** The tasks as the file has them. */
+export function undivided({ tasks, pairs }: LeftOut): Task[] {
+  return tasks.map((task, i) => ({ ...task, train: [...task.train, ...pairs[i]!] }));
+}
+
+/** Predictions that `measureLeftOut` makes. */
+export function leftOutItems({ tasks, pairs }: LeftOut, variants: number): PredictionItem[] {
+  return Array.from({ length: Math.min(LEFT_OUT_VARIANTS, variants) }, (_, variant) =>
+    tasks.flatMap(({ test }, task) => pairs[task]!.map((_pair, i) => ({ task, testIndex: test.length + i, variant, withLoss: true }))),
+  ).flat();
+}
+
+/** Predicts the pairs held back with what was learned so far. @returns undefined where there is none, or no time for any */
+export async function measureLeftOut(
+  context: RunContext,
+  pool: WorkerPool,
+  step: number,
+  actSteps: number,
+): Promise<LeftOutScore | undefined> {
+  const { request, setup, log, now, deadline } = context;
+  const { leftOut } = request;
+  const items = leftOut ? leftOutItems(leftOut, setup.variants) : [];
+  if (!leftOut || items.length === 0) return undefined;
+  const began = now();
+  const tally = new Tally();
+  const sums = { made: 0, right: 0, loss: 0 };
+  await pool.predict(items, {
+    actSteps,
+    chunk: Math.max(1, Math.min(setup.microBatch, Math.ceil(items.length / pool.alive.length))),
+    owner: ownersOf(request),
+    goOn: () => !context.stopped() && now() < deadline,
+    arrived: (predictions) => {
+      for (const { task, testIndex, variant, rows, cols, cells, qHaltLogit, lmLoss } of predictions) {
+        const { id, test } = leftOut.tasks[task]!;
+        const place = testIndex - test.length;
+        const grid = { rows, cols, cells };
+        sums.made++;
+        sums.loss += lmLoss!;
+        if (equalGrids(grid, leftOut.pairs[task]![place]!.output)) sums.right++;
+        tally.add({ taskId: id, testIndex: place, grid, qHaltLogit, order: variant });
+      }
+    },
+  });
+  if (sums.made === 0) return undefined;
+  const asked = leftOut.tasks.flatMap(({ id }, i) => (leftOut.pairs[i]!.length > 0 ? [{ id, testInputs: leftOut.pairs[i]!.length }] : []));
+  const truths = new Map(leftOut.tasks.map(({ id }, i) => [id, leftOut.pairs[i]!.map(({ output }) => output)]));
+  const score = scoreAnswers(tally.rankedAll(asked), new Map(asked.map(({ id }) => [id, truths.get(id)!])), [2]);
+  const result: LeftOutScore = {
+    step,
+    pairs: score.testInputs,
+    predictions: sums.made,
+    exact: sums.right / sums.made,
+    lmLoss: sums.loss / sums.made,
+    "pass@2": score.passAtK.get("pass@2")!,
+    oracle: score.oracle,
+  };
+  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+  const text = `left-out pairs after step ${step}: ${percent(result.exact)} of ${sums.made} predictions right, loss ${result.lmLoss.toFixed(4)}; of ${result.pairs} pairs ${percent(result["pass@2"])} in two attempts, ${percent(result.oracle)} among all answers (${formatDuration(now() - began)})`;
+  log.emit("info", "left-out", text, { ...result });
+  return result;
+}
