@@ -5,6 +5,7 @@ import { benchCommand } from "./bench.ts";
 import { bundleCommand } from "./bundle.ts";
 import { convertCommand } from "./convert.ts";
 import { doctorCommand } from "./doctor.ts";
+import { evaluateCommand } from "./evaluate.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
 import { mergeCommand } from "./merge.ts";
@@ -27,6 +28,7 @@ export async function runCli(argv: readonly string[]): Promise<void> {
     .command(runCommand)
     .command(pretrainCommand)
     .command(scoreCommand)
+    .command(evaluateCommand)
     .command(validateCommand)
     .command(mergeCommand)
     .command(convertCommand)

@@ -5,9 +5,9 @@ import type { Run } from "../adapt/run.ts";
 import { equalGrids } from "../arc/grid.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 
-/** A line a test input, then the sums. */
-export function printTable(run: Run, result: RunResult, solutions: Solutions | undefined): void {
-  const lines = run.outcomes().map(({ taskId, testIndex, answers }) => {
+/** A line a test input: its votes, and whether it was solved. */
+export function describeOutcomes(run: Run, solutions: Solutions | undefined): string[] {
+  return run.outcomes().map(({ taskId, testIndex, answers }) => {
     const [first, second] = answers;
     const truth = solutions?.get(taskId)?.[testIndex];
     const rank = truth ? answers.slice(0, 2).findIndex(({ grid }) => equalGrids(grid, truth)) + 1 : 0;
@@ -16,7 +16,11 @@ export function printTable(run: Run, result: RunResult, solutions: Solutions | u
     const votes = first ? `${first.votes}${second ? ` + ${second.votes}` : ""} of ${total} votes` : "no vote";
     return `${taskId}  test ${testIndex}  ${votes.padEnd(20)}  ${solved}`;
   });
-  console.log(lines.join("\n"));
+}
+
+/** A line a test input, then the sums. */
+export function printTable(run: Run, result: RunResult, solutions: Solutions | undefined): void {
+  console.log(describeOutcomes(run, solutions).join("\n"));
   const { seconds, score } = result;
   console.log(
     `\n${result.tasks} tasks, ${result.testInputs} test inputs, ${result.steps} optimizer steps; load ${seconds.load.toFixed(1)} s, adapt ${seconds.adapt.toFixed(1)} s, predict ${seconds.predict.toFixed(1)} s, total ${seconds.total.toFixed(1)} s`,

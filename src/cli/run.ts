@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import type { Argv, CommandModule } from "yargs";
-import type { RunRequest } from "../adapt/request.ts";
+import { leaveOut } from "../adapt/left-out.ts";
+import type { RunRequest, RunResult } from "../adapt/request.ts";
 import { Run } from "../adapt/run.ts";
 import { type EarlierRun, RunFolder, refuseOtherTasks, tasksSha256, unkeptState } from "../adapt/run-folder.ts";
 import { setUp } from "../adapt/setup.ts";
@@ -47,7 +48,8 @@ import {
 import { chooseTasks, MAX_WORKERS, parseCanvas, parseWorkers, spentSeconds, workersFor } from "./run-options.ts";
 import { printTable } from "./run-table.ts";
 
-interface RunArgs extends RehearsalArgs, MemoryArgs {
+/** The options of `run`. */
+export interface RunArgs extends RehearsalArgs, MemoryArgs {
   challenges: string | undefined;
   solutions: string | undefined;
   checkpoint: string | undefined;
@@ -70,6 +72,7 @@ interface RunArgs extends RehearsalArgs, MemoryArgs {
   snapshotEvery: string;
   limit: number | undefined;
   tasks: string | undefined;
+  leaveOut: number | undefined;
   preset: string | undefined;
   config: string | undefined;
   seed?: string;
@@ -85,7 +88,7 @@ const SIGNALS = [
 ] as const;
 
 /** Options that a run which is taken up again was begun with; the others are the process's own. */
-const KEPT = {
+export const RUN_DEFAULTS = {
   challenges: undefined,
   solutions: undefined,
   checkpoint: undefined,
@@ -106,11 +109,12 @@ const KEPT = {
   snapshotEvery: "60s",
   limit: undefined,
   tasks: undefined,
+  leaveOut: undefined,
   device: undefined,
   timeScale: undefined,
   seed: "0",
 } as const satisfies Partial<RunArgs>;
-const PATHS: readonly (keyof typeof KEPT)[] = ["challenges", "solutions", "checkpoint", "out", "tfLib"];
+const PATHS: readonly (keyof typeof RUN_DEFAULTS)[] = ["challenges", "solutions", "checkpoint", "out", "tfLib"];
 
 export const runCommand: CommandModule<object, RunArgs> = {
   command: "run",
@@ -121,10 +125,10 @@ export const runCommand: CommandModule<object, RunArgs> = {
         .option("challenges", { type: "string", describe: "Kaggle challenges file, or folder of task files (required)" })
         .option("checkpoint", { type: "string", describe: "folder of a pre-trained checkpoint (required)" })
         .option("solutions", { type: "string", describe: "solutions file: score at the end (dry run); answers are never looked at before" })
-        .option("out", { type: "string", default: KEPT.out, describe: "submission to write; candidates.json goes beside it" })
+        .option("out", { type: "string", default: RUN_DEFAULTS.out, describe: "submission to write; candidates.json goes beside it" })
         .option("budget", {
           type: "string",
-          default: KEPT.budget,
+          default: RUN_DEFAULTS.budget,
           describe: "wall clock from the start of the process, all included: 90s, 15m, 11h30m",
         })
         .option("started-at", {
@@ -134,29 +138,38 @@ export const runCommand: CommandModule<object, RunArgs> = {
         .option("steps", { type: "number", describe: "optimizer steps, where they end before the budget does" })
         .option("workers", {
           type: "string",
-          default: KEPT.workers,
+          default: RUN_DEFAULTS.workers,
           describe: `processes: auto (one a GPU, else one a core, at most ${MAX_WORKERS}) or a number`,
         })
         .option("require-gpus", { type: "number", describe: "refuse to run on fewer GPUs; otherwise a run takes what there is" })
-        .option("engine", { choices: ENGINES, default: KEPT.engine, describe: "auto takes TensorFlow where it is at hand, else wasm" })
+        .option("engine", {
+          choices: ENGINES,
+          default: RUN_DEFAULTS.engine,
+          describe: "auto takes TensorFlow where it is at hand, else wasm",
+        })
         .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library, or what `tensorflow --folder` filled" })
         .option("sync", {
           choices: ["allreduce", "none"] as const,
-          default: KEPT.sync,
+          default: RUN_DEFAULTS.sync,
           describe: "workers train one model together, or each its own on its share of the tasks",
         })
         .option("canvas", {
           type: "string",
-          default: KEPT.canvas,
+          default: RUN_DEFAULTS.canvas,
           describe: "canvas side in cells: auto (as small as the tasks allow) or 1..30",
         })
         .option("scratch", {
           type: "boolean",
-          default: KEPT.scratch,
+          default: RUN_DEFAULTS.scratch,
           describe: "keep the checkpoint's shape but start from random weights (a baseline)",
         })
         .option("limit", { type: "number", describe: "work on the first N tasks only; the others get fallback answers" })
         .option("tasks", { type: "string", describe: "work on these task ids only, comma-separated" })
+        .option("leave-out", {
+          type: "number",
+          describe:
+            "hold back the last N demonstrations of each task (two stay), and tell how well they are answered before and after the training",
+        })
         .option("run-dir", {
           type: "string",
           describe: "folder for the log, the resolved settings, candidates.json and what --resume goes on from",
@@ -167,14 +180,26 @@ export const runCommand: CommandModule<object, RunArgs> = {
         })
         .option("snapshot-every", {
           type: "string",
-          default: KEPT.snapshotEvery,
+          default: RUN_DEFAULTS.snapshotEvery,
           describe: "least time between snapshots of the training; longer where they would take more than 2 % of it",
         }),
     ) as unknown as Argv<RunArgs>,
-  handler: runHandler,
+  handler: (given) =>
+    executeRun(given, (run, result, solutions) => {
+      if (!given.json && !given.planOnly) printTable(run, result, solutions);
+      if (given.json) console.log(JSON.stringify(result));
+    }),
 };
 
-async function runHandler(given: RunArgs): Promise<void> {
+/**
+ * Runs with these options, and ends the process.
+ *
+ * @param tell prints what came of it
+ */
+export async function executeRun(
+  given: RunArgs,
+  tell: (run: Run, result: RunResult, solutions: Solutions | undefined) => void,
+): Promise<void> {
   let run: Run | undefined;
   let folder: RunFolder | undefined;
   let { out } = given;
@@ -208,7 +233,7 @@ async function runHandler(given: RunArgs): Promise<void> {
     );
     const args = earlier ? optionsOf(earlier, given, log) : given;
     const { device } = args;
-    out = args.timeScale !== undefined && args.out === KEPT.out ? REHEARSED_OUT : args.out;
+    out = args.timeScale !== undefined && args.out === RUN_DEFAULTS.out ? REHEARSED_OUT : args.out;
     // What can be wrong with the options is told before anything is written; then a valid submission comes first of all.
     const needed = device === undefined ? (["challenges", "checkpoint"] as const) : (["challenges"] as const);
     if (needed.some((name) => args[name] === undefined)) {
@@ -225,7 +250,11 @@ async function runHandler(given: RunArgs): Promise<void> {
     const askedWorkers = parseWorkers(args.workers);
     const wishes = memoryWishes(args);
     const challenges = readChallenges(args.challenges!);
-    const chosen = chooseTasks(challenges.tasks, args);
+    if (args.leaveOut !== undefined && !(Number.isInteger(args.leaveOut) && args.leaveOut >= 0))
+      throw new UserError(`--leave-out ${args.leaveOut}: expected a whole number from 0 up`);
+    const wanted = chooseTasks(challenges.tasks, args);
+    const leftOut = args.leaveOut ? leaveOut(wanted, args.leaveOut) : undefined;
+    const chosen = leftOut?.tasks ?? wanted;
     if (earlier) refuseOtherTasks(earlier, chosen, args.challenges!);
     if (!args.planOnly) writing(`--out ${out}`, () => writeFallback(out, challenges.entries, earlier !== undefined, log));
     if (folder && !earlier) {
@@ -278,6 +307,7 @@ async function runHandler(given: RunArgs): Promise<void> {
         challenges,
         challengesPath: args.challenges!,
         chosen,
+        leftOut,
         solutions,
         checkpoint,
         scratch: args.scratch,
@@ -303,7 +333,7 @@ async function runHandler(given: RunArgs): Promise<void> {
           ...wishes,
         },
         snapshotSeconds,
-        seed: args.seed ?? KEPT.seed,
+        seed: args.seed ?? RUN_DEFAULTS.seed,
         recipe,
         planOnly: args.planOnly,
         ...(args.engine === "auto" &&
@@ -324,9 +354,8 @@ async function runHandler(given: RunArgs): Promise<void> {
     run = new Run(request, clock, log, state);
     const result = await run.execute();
     log.emit("debug", "result", "what came of the run", { result });
-    if (!args.json && !args.planOnly) printTable(run, result, solutions);
     log.close();
-    if (args.json) console.log(JSON.stringify(result));
+    tell(run, result, solutions);
   } finally {
     folder?.close();
   }
@@ -356,21 +385,21 @@ function resolveSettings(args: RunArgs): ResolvedRecipe {
 
 /** Options to be kept with the run, paths made absolute. */
 function keptOptions(args: RunArgs): Record<string, unknown> {
-  const names = Object.keys(KEPT) as (keyof typeof KEPT)[];
+  const names = Object.keys(RUN_DEFAULTS) as (keyof typeof RUN_DEFAULTS)[];
   return Object.fromEntries(names.flatMap((name) => (args[name] === undefined ? [] : [[name, keptValue(args, name)]])));
 }
 
-function keptValue(args: RunArgs, name: keyof typeof KEPT): unknown {
+function keptValue(args: RunArgs, name: keyof typeof RUN_DEFAULTS): unknown {
   const value = args[name];
   return PATHS.includes(name) && typeof value === "string" ? resolve(value) : value;
 }
 
 /** A run goes on with the options that it began with; others given now are named in a warning. */
 function optionsOf({ config }: EarlierRun, given: RunArgs, log: EventLog): RunArgs {
-  const names = Object.keys(KEPT) as (keyof typeof KEPT)[];
+  const names = Object.keys(RUN_DEFAULTS) as (keyof typeof RUN_DEFAULTS)[];
   const ignored = names.filter((name) => {
     const value = keptValue(given, name);
-    return given[name] !== undefined && given[name] !== KEPT[name] && value !== config.arguments[name];
+    return given[name] !== undefined && given[name] !== RUN_DEFAULTS[name] && value !== config.arguments[name];
   });
   for (const name of ignored) {
     const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
