@@ -45,7 +45,7 @@ const PREDICT_MARGIN = 1.15;
 
 /** A hundredth of a budget, within these bounds (seconds), is kept for the last write, ending the workers, and whatever takes longer than it should. */
 const RESERVE_SHARE = 0.01;
-const RESERVE = { min: 1, max: 300 };
+const RESERVE = { min: 0.6, max: 300 };
 
 /** Seconds of a budget in which no work is planned: a long run's files are final five minutes before its end. */
 export function reserveOf(budgetSeconds: number): number {

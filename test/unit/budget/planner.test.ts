@@ -63,8 +63,8 @@ test("where one round would take too much, predictions run fewer ACT steps", () 
   assert.equal(planPhases({ ...BASE, perPrediction: 1e6 }).actSteps, 1);
 });
 
-test("a reserve grows with the budget from a second to five minutes, and takes no more than a quarter of a short one", () => {
-  assert.deepEqual([1, 2, 20, 120, 3600, 41_400, 1e6].map(reserveOf), [0.25, 0.5, 1, 1.2, 36, 300, 300]);
+test("a reserve grows with the budget from half a second to five minutes, and takes no more than a quarter of a short one", () => {
+  assert.deepEqual([1, 2, 20, 120, 3600, 41_400, 1e6].map(reserveOf), [0.25, 0.5, 0.6, 1.2, 36, 300, 300]);
 });
 
 const INTERIMS = { count: 3, rounds: 1, share: 0.03 };
