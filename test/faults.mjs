@@ -1,106 +1,31 @@
 /**
- * Runs of the product with a fault at a random moment: `node test/faults.mjs [--runs N] [--seed N] [--budget FROM-TO] [--only TEXT] [--verbose]`.
+ * Runs of the product, of real processes: `node test/faults.mjs [--runs N] [--only TEXT]`, each with a fault at a random moment, and
+ * `node test/faults.mjs --deadlines N`, without faults, with random budgets on both engines. Both take `[--at-once N] [--seed N] [--budget FROM-TO] [--verbose]`.
  *
  * Every run must end within its budget and 2 s, exit as it should, leave a submission that is valid at every moment from when it is there, and leave no
- * process behind. The seed of each run is printed; `--seed` of one and `--runs 1` bring its fault and its moment back.
+ * process behind. The seed of each run is printed; `--seed` of one and `--runs 1` bring its fault and its moment back. Runs at once share the
+ * processor: their moments are then less alike.
  */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { FAULTS } from "./faults/faults.mjs";
-import { randomOf } from "./faults/processes.mjs";
-import { GRACE_SECONDS, Trial } from "./faults/trial.mjs";
+import { deadlineRuns } from "./faults/deadlines.mjs";
+import { faultRuns } from "./faults/fault-runs.mjs";
+import { wholeNumber } from "./faults/processes.mjs";
 
 const { values } = parseArgs({
   options: {
     runs: { type: "string", default: "20" },
+    deadlines: { type: "string" },
+    "at-once": { type: "string", default: "1" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    budget: { type: "string", default: "8-12" },
+    budget: { type: "string" },
     only: { type: "string", default: "" },
     verbose: { type: "boolean", default: false },
   },
 });
-const [from, to] = values.budget.split("-").map(Number);
-const names = Object.keys(FAULTS).filter((name) => (values.only === "" ? name !== "none" : name.includes(values.only)));
-if (names.length === 0) throw new Error(`--only ${values.only}: no such fault; there are ${Object.keys(FAULTS).join("; ")}`);
-const reasons = new Map(names.flatMap((name) => (FAULTS[name].needs?.() === undefined ? [] : [[name, FAULTS[name].needs()]])));
-for (const [name, reason] of reasons) console.log(`left out: ${name} (${reason})`);
-const possible = names.filter((name) => !reasons.has(name));
-
-const table = new Map(possible.map((name) => [name, { runs: 0, hit: 0, lost: 0, back: 0, steps: 0, failed: 0 }]));
-const ends = [];
-const failures = [];
-
-for (let i = 0; i < Number(values.runs); i++) {
-  const seed = Number(values.seed) + i;
-  const name = possible[seed % possible.length];
-  const random = randomOf(seed);
-  const fault = FAULTS[name];
-  const budget = Math.round(10 * random.between(from, to ?? from)) / 10;
-  const moment = random.between(0, budget - 1);
-  const workers = random.pick([2, 2, 2, 3, 1]);
-  const sync = random.pick(["allreduce", "allreduce", "none"]);
-  const options = ["--workers", String(workers), "--sync", sync, "--halt-max-steps", String(random.pick([1, 3]))];
-  const trial = new Trial({ budget, options });
-  try {
-    fault.prepare?.(trial, random);
-    trial.begin();
-    trial.acting = (async () => {
-      if (await trial.until(moment)) await fault.act(trial, random);
-    })();
-    await trial.finish();
-  } finally {
-    fault.clear?.(trial);
-  }
-  const events = eventsOf(trial);
-  const count = (event) => events.filter((entry) => entry.event === event).length;
-  const row = table.get(name);
-  row.runs++;
-  row.hit += trial.hit ? 1 : 0;
-  row.lost += count("lost");
-  row.back += count("restored") + count("resumed");
-  if (trial.problems.length > 0) row.failed++;
-  ends.push({ over: trial.secondsOver, share: trial.share, cut: trial.status === 0 });
-  const what = `seed ${seed}: ${name} at ${moment.toFixed(2)} s of ${budget} s, ${workers} workers, ${sync}${trial.notes
-    .filter(Boolean)
-    .map((note) => `; ${note}`)
-    .join("")}`;
-  const how = `ended after ${(100 * trial.share).toFixed(1)} % (${trial.secondsOver.toFixed(2)} s), lost ${count("lost")}, restored ${count("restored")}`;
-  console.log(`${trial.problems.length > 0 ? "FAILED" : "ok    "} ${what}: ${trial.hit ? how : `no effect, ${how}`}`);
-  if (trial.problems.length > 0) {
-    failures.push(seed);
-    console.log(
-      `       ${[...new Set(trial.problems)].slice(0, 5).join("\n       ")}\n${trial.stderr.replaceAll(/^/gm, "       | ")}\n       files: ${trial.folder}`,
-    );
-  } else {
-    if (values.verbose) console.log(trial.stderr.replaceAll(/^/gm, "       | "));
-    trial.clear();
-  }
-}
-
-console.log("\n| fault | runs | felt | workers lost | states taken up again | failed |\n| --- | --- | --- | --- | --- | --- |");
-for (const [name, { runs, hit, lost, back, failed }] of table)
-  if (runs > 0) console.log(`| ${name} | ${runs} | ${hit} | ${lost} | ${back} | ${failed} |`);
-const whole = ends.filter(({ cut }) => cut);
-const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
-console.log(
-  `\n${ends.length} runs, ${failures.length} failed${failures.length > 0 ? ` (seeds ${failures.join(", ")})` : ""}; latest end ${Math.max(...ends.map(({ over }) => over)).toFixed(2)} s after the budget (${GRACE_SECONDS} allowed)` +
-    (whole.length > 0
-      ? `; runs that ended by themselves used ${(100 * mean(whole.map(({ share }) => share))).toFixed(1)} % of their budget`
-      : ""),
-);
-process.exit(failures.length > 0 ? 1 : 0);
-
-function eventsOf(trial) {
-  const path = join(trial.runDir, "events.jsonl");
-  if (!existsSync(path)) return [];
-  return readFileSync(path, "utf8")
-    .split("\n")
-    .flatMap((line) => {
-      try {
-        return [JSON.parse(line)];
-      } catch {
-        return []; // cut off by a kill or a full disk
-      }
-    });
-}
+const { deadlines, runs, only, verbose } = values;
+const shared = { atOnce: wholeNumber("--at-once", values["at-once"], 1), seed: wholeNumber("--seed", values.seed, 0), verbose };
+const failed =
+  deadlines === undefined
+    ? await faultRuns({ ...shared, runs: wholeNumber("--runs", runs, 1), budget: values.budget ?? "8-12", only })
+    : await deadlineRuns({ ...shared, runs: wholeNumber("--deadlines", deadlines, 1), budget: values.budget ?? "20-120" });
+process.exit(failed > 0 ? 1 : 0);

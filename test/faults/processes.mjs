@@ -3,6 +3,22 @@ import { readdirSync, readFileSync } from "node:fs";
 
 export const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * Math.max(0, seconds)));
 
+/** Does tasks 0..count-1, at most so many at a time, each begun in order. */
+export async function atMost(atOnce, count, task) {
+  let next = 0;
+  const lane = async () => {
+    while (next < count) await task(next++);
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, count) }, lane));
+}
+
+/** A number that an option gives. @throws Error where it gives none, or one that is not at least `least` */
+export function wholeNumber(option, text, least) {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < least) throw new Error(`${option} ${text}: expected a whole number from ${least} up`);
+  return number;
+}
+
 /** A stream of numbers in [0, 1) for a seed (mulberry32). */
 export function randomOf(seed) {
   let state = seed >>> 0;

@@ -1,11 +1,12 @@
 /** One run of the product with a fault in it, watched from outside, and what is promised of its end. */
-import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { execFile, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { processesWith, sleep, workersOf } from "./processes.mjs";
 
-const BUNDLE = resolve("submission/trm.mjs");
+export const BUNDLE = resolve("submission/trm.mjs");
 const CHALLENGES = resolve("submission/sample-challenges.json");
 const CHECKPOINT = resolve("checkpoints/sample");
 /** The end may come this much after the budget. */
@@ -47,6 +48,19 @@ function problemOf(text) {
   return Object.keys(answers).length === Object.keys(testInputs).length ? undefined : "answers tasks that there are not";
 }
 
+/** Bytes of the files under a folder; what is gone while it is looked at counts nothing. */
+function bytesUnder(folder) {
+  try {
+    return readdirSync(folder, { withFileTypes: true, recursive: true }).reduce(
+      (sum, entry) =>
+        sum + (entry.isFile() ? (statSync(join(entry.parentPath ?? entry.path, entry.name), { throwIfNoEntry: false })?.size ?? 0) : 0),
+      0,
+    );
+  } catch {
+    return 0;
+  }
+}
+
 export class Trial {
   /** what went wrong */
   problems = [];
@@ -57,11 +71,13 @@ export class Trial {
   notes = [];
   standstill = 0;
   stderr = "";
+  /** most that lay in the run's folder at a look, bytes */
+  bytes = { snapshots: 0, all: 0 };
   #expected = new Set();
 
   /**
    * @param settings.budget  seconds
-   * @param settings.options of the run, beside those that every trial has
+   * @param settings.options of the run, beside those that every trial has; they go before those
    * @param settings.environment on top of this process's
    * @param settings.checkpoint where its checkpoint is copied from
    */
@@ -80,8 +96,22 @@ export class Trial {
   begin() {
     const { budget, options } = this.settings;
     this.arguments = [
-      ...["--challenges", CHALLENGES, "--checkpoint", this.checkpoint, "--out", this.out, "--budget", `${budget}s`, "--engine", "wasm"],
-      ...["--preset", "demo", "--batch-size", "8", "--canvas", "8", "--limit", "4", "--snapshot-every", "0.5s", ...options],
+      ...["--challenges", CHALLENGES, "--checkpoint", this.checkpoint, "--out", this.out, "--budget", `${budget}s`],
+      ...[
+        "--engine",
+        "wasm",
+        "--preset",
+        "demo",
+        "--batch-size",
+        "8",
+        "--canvas",
+        "8",
+        "--limit",
+        "4",
+        "--snapshot-every",
+        "0.5s",
+        ...options,
+      ],
     ];
     this.began = performance.now();
     this.deadline = this.began + 1000 * budget;
@@ -149,13 +179,25 @@ export class Trial {
     if (!existsSync(this.out)) {
       if (this.seen || this.status === 0) this.problems.push("no submission");
     } else if (this.status === 0 || this.seen) {
-      const { status, stderr } = spawnSync(process.execPath, [BUNDLE, "validate", this.out, "--challenges", CHALLENGES], {
-        encoding: "utf8",
-      });
-      if (status !== 0) this.problems.push(`validate: ${stderr.trim()}`);
+      // Not synchronously: other trials are watched meanwhile.
+      const arguments_ = [BUNDLE, "validate", this.out, "--challenges", CHALLENGES];
+      await promisify(execFile)(process.execPath, arguments_).catch(({ stderr }) => this.problems.push(`validate: ${stderr.trim()}`));
     }
     await this.#assertGone();
     if (/internal:|TypeError|ReferenceError/.test(this.stderr)) this.problems.push("a bug is reported in the log");
+  }
+
+  /** Tells how it ended; what it has made stays where it failed, and is removed elsewhere. */
+  conclude(what, verbose) {
+    const { problems, stderr, folder } = this;
+    console.log(`${problems.length > 0 ? "FAILED" : "ok    "} ${what}`);
+    if (problems.length > 0) {
+      const list = [...new Set(problems)].slice(0, 5).join("\n       ");
+      console.log(`       ${list}\n${stderr.replaceAll(/^/gm, "       | ")}\n       files: ${folder}`);
+      return;
+    }
+    if (verbose) console.log(stderr.replaceAll(/^/gm, "       | "));
+    this.clear();
   }
 
   /** Removes all that the trial has made. */
@@ -190,6 +232,8 @@ export class Trial {
     if (this.lookedAt !== undefined && now - this.lookedAt > STANDSTILL_MILLIS)
       this.standstill += (now - this.lookedAt - LOOK_MILLIS) / 1000;
     this.lookedAt = now;
+    this.bytes.snapshots = Math.max(this.bytes.snapshots, bytesUnder(join(this.runDir, "snapshot")));
+    this.bytes.all = Math.max(this.bytes.all, bytesUnder(this.runDir));
     let text;
     try {
       text = readFileSync(this.out, "utf8");
