@@ -5,7 +5,7 @@ import { messageOf, UserError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { gatherReport } from "../report/gather.ts";
 import { reportHtml } from "../report/html.ts";
-import { readRun } from "../report/read-run-file.ts";
+import { REPORT_FILE, readRun } from "../report/read-run-file.ts";
 
 interface ReportArgs {
   folder: string;
@@ -28,7 +28,7 @@ export const reportCommand: CommandModule<object, ReportArgs> = {
   handler: ({ folder, out: given, solutions, json }) => {
     const run = readRun(folder, solutions);
     const data = gatherReport(run, Date.now());
-    const out = given ?? join(folder, "report.html");
+    const out = given ?? join(folder, REPORT_FILE);
     const html = reportHtml(data);
     try {
       writeFileAtomically(out, html);

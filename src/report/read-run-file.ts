@@ -13,6 +13,9 @@ import { eachVote, type VoteEntry } from "../predict/vote-log-file.ts";
 import type { RankedAnswers } from "../vote/rank.ts";
 import { parseRunEvents, type RunEvent } from "./run-events.ts";
 
+/** Name of the page in a run's folder. */
+export const REPORT_FILE = "report.html";
+
 /** What the folder of a run holds. */
 export interface ReadRun {
   readonly title: string;
