@@ -38,6 +38,25 @@ const oneTfjsCore = {
   },
 };
 
+/** The page of a run (`src/report/page/`) as two texts, for the program to put into a file with the run's data. */
+const reportPage = {
+  name: "report-page",
+  setup(build) {
+    const folder = join(root, "src/report/page");
+    const textOf = async (file) => {
+      const options = { bundle: true, minify: true, write: false, target: "es2022", format: "iife", logLevel: "warning", metafile: true };
+      const { outputFiles, metafile } = await esbuild.build({ entryPoints: [join(folder, file)], ...options });
+      return { text: outputFiles[0].text.trim(), files: Object.keys(metafile.inputs).map((path) => join(root, path)) };
+    };
+    build.onResolve({ filter: /^trm:report-page$/ }, ({ path }) => ({ path, namespace: "report-page" }));
+    build.onLoad({ filter: /.*/, namespace: "report-page" }, async () => {
+      const [script, style] = await Promise.all([textOf("main.ts"), textOf("style.css")]);
+      const contents = `export const script = ${JSON.stringify(script.text)};\nexport const style = ${JSON.stringify(style.text)};\n`;
+      return { contents, watchFiles: [...script.files, ...style.files] };
+    });
+  },
+};
+
 /** The wasm engine's own kernels (AssemblyScript, `src/backend/kernels/`), compiled to a module that shares the backend's memory. */
 async function compileKernels() {
   const out = ".build/kernels.wasm";
@@ -64,7 +83,7 @@ async function bundle(entryPoints, extra) {
     banner: { js: banner },
     loader: { ".wasm": "binary" },
     ignoreAnnotations: true, // else tfjs's imports for their side effects are dropped
-    plugins: [oneTfjsCore],
+    plugins: [oneTfjsCore, reportPage],
     define: { VERSION: JSON.stringify(version) },
     metafile: true,
     logLevel: "warning",
@@ -103,6 +122,7 @@ if (process.argv.includes("--tests")) {
   rmSync(".build/test", { recursive: true, force: true });
   const tests = filesUnder("test", ".test.ts");
   await bundle(tests, {
+    external: ["playwright-core"], // drives a browser by files of its own
     outdir: ".build/test",
     outbase: "test",
     outExtension: { ".js": ".mjs" },

@@ -42,6 +42,7 @@ function checkRows(rows: readonly unknown[], spot: string, problems: string[]): 
       `${spot} row ${ragged} has ${lists[ragged]!.length} ${lists[ragged]!.length === 1 ? "cell" : "cells"}, ${above} ${cols}; every row of a grid must be equally long`,
     );
   }
+  if (ragged === -1 && cols <= MAX_GRID_SIDE && lists.every((row) => row.every(isColor))) return;
   const wrong = lists.flatMap((row, r) => row.slice(0, MAX_GRID_SIDE).flatMap((cell, c) => (isColor(cell) ? [] : [{ r, c, cell }])));
   const first = wrong[0];
   if (!first) return;

@@ -14,7 +14,9 @@ export const MAX_GRID_SIDE = 30;
 /** A grid from rows of colours, as in ARC's JSON. The rows must be equally long: check them first (`challenges-json.ts`). */
 export function gridFromRows(rows: readonly (readonly number[])[]): Grid {
   const cols = rows[0]?.length ?? 0;
-  return { rows: rows.length, cols, cells: Uint8Array.from(rows.flat()) };
+  const cells = new Uint8Array(rows.length * cols);
+  for (const [r, row] of rows.entries()) cells.set(row, r * cols);
+  return { rows: rows.length, cols, cells };
 }
 
 /** Rows of colours, as in ARC's JSON. */

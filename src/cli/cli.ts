@@ -11,6 +11,7 @@ import { inspectCommand } from "./inspect.ts";
 import { mergeCommand } from "./merge.ts";
 import { pretrainCommand } from "./pretrain.ts";
 import { probeCommand } from "./probe.ts";
+import { reportCommand } from "./report.ts";
 import { runCommand } from "./run.ts";
 import { scoreCommand } from "./score.ts";
 import { tensorflowCommand } from "./tensorflow.ts";
@@ -31,6 +32,7 @@ export async function runCli(argv: readonly string[]): Promise<void> {
     .command(evaluateCommand)
     .command(validateCommand)
     .command(mergeCommand)
+    .command(reportCommand)
     .command(convertCommand)
     .command(inspectCommand)
     .command(generateCommand)

@@ -46,6 +46,7 @@ import {
   withRehearsalFlags,
 } from "./rehearsal-flags.ts";
 import { chooseTasks, MAX_WORKERS, parseCanvas, parseWorkers, spentSeconds, workersFor } from "./run-options.ts";
+import { forgetReport, reportAtEnd } from "./run-report.ts";
 import { printTable } from "./run-table.ts";
 
 /** The options of `run`. */
@@ -79,6 +80,9 @@ export interface RunArgs extends RehearsalArgs, MemoryArgs {
   json?: boolean;
   logLevel?: LogLevel;
 }
+
+/** Kept at the very end, for the process to print its result and to leave. */
+const LEAVING_SECONDS = 0.15;
 
 /** Signals that end a run in order, with the numbers that its exit status tells of them. */
 const SIGNALS = [
@@ -263,6 +267,7 @@ export async function executeRun(
       const config = { arguments: keptOptions(args), settings: Object.fromEntries(settings), tasksSha256: tasksSha256(chosen) };
       writing(`--${option} ${path}`, () => folder?.begin(config, clock));
     }
+    if (path !== undefined) forgetReport(path);
     if (path !== undefined) keepTasks(join(path, TASKS_FILE), challenges.entries, chosen, log);
     log.emit("debug", earlier ? "goes-on" : "begins", `the run ${earlier ? "goes on" : "begins"}: ${args.challenges}`);
     log.emit("debug", "recipe", "settings of the adaptation", { ...resolved });
@@ -354,6 +359,8 @@ export async function executeRun(
     run = new Run(request, clock, log, state);
     const result = await run.execute();
     log.emit("debug", "result", "what came of the run", { result });
+    // In a rehearsal the clock runs faster than a page can be written; nothing waits for its deadline.
+    if (path !== undefined) await reportAtEnd(path, clock.timeScale === 1 ? budgetSeconds - clock.now() - LEAVING_SECONDS : 10, log);
     log.close();
     tell(run, result, solutions);
   } finally {

@@ -73,6 +73,12 @@ export function takeLock(path: string, what: string): { release(): void } {
   };
 }
 
+/** Whether a process that is there holds the lock. */
+export function isLocked(path: string): boolean {
+  const holder = readHolder(path);
+  return holder !== undefined && isThere(holder);
+}
+
 function readHolder(path: string): ProcessIdentity | undefined {
   try {
     return identitySchema.parse(JSON.parse(readFileSync(path, "utf8")));

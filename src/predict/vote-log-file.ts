@@ -54,14 +54,25 @@ export class VoteLog {
  * @returns nothing where there is no log
  */
 export function readVoteLog(path: string): VoteEntry[] {
+  const entries: VoteEntry[] = [];
+  const { read, bytes } = eachVote(path, (entry) => entries.push(entry));
+  if (read < bytes) truncateSync(path, read);
+  return entries;
+}
+
+/**
+ * Shows each entry of a log up to the first that is damaged, as a log that is being written has one at its end. Changes nothing.
+ *
+ * @returns bytes read and bytes there are; 0 where there is no log
+ */
+export function eachVote(path: string, visit: (entry: VoteEntry) => void): { read: number; bytes: number } {
   let bytes: Buffer;
   try {
     bytes = readFileSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { read: 0, bytes: 0 };
     throw error;
   }
-  const entries: VoteEntry[] = [];
   let at = 0;
   while (at + HEAD <= bytes.length) {
     const length = bytes.readUInt16LE(at);
@@ -69,11 +80,10 @@ export function readVoteLog(path: string): VoteEntry[] {
     if (payload.length < length || crc32(payload) !== bytes.readUInt32LE(at + 2)) break;
     const entry = entryOf(payload);
     if (!entry) break;
-    entries.push(entry);
+    visit(entry);
     at += HEAD + length;
   }
-  if (at < bytes.length) truncateSync(path, at);
-  return entries;
+  return { read: at, bytes: bytes.length };
 }
 
 function recordOf(payload: Buffer): Buffer {

@@ -1,0 +1,69 @@
+/** The curves of a run, from `metrics.jsonl`, thinned out to what a page can show. */
+import type { Curve } from "./report-data.ts";
+import { numberOf } from "./run-events.ts";
+
+/** Points of a series at most. */
+const MOST_POINTS = 400;
+
+type Point = readonly [number, number];
+
+/** What is drawn together: the name of each series, and its name in the file. */
+interface Drawn {
+  readonly title: string;
+  readonly unit: Curve["unit"];
+  readonly noisy?: boolean;
+  readonly series: Readonly<Record<string, string>>;
+}
+
+const CURVES: readonly Drawn[] = [
+  { title: "Loss", unit: "", noisy: true, series: { "token loss": "train/lm loss", "halting loss": "train/halting loss" } },
+  {
+    title: "Right in training",
+    unit: "%",
+    noisy: true,
+    series: { tokens: "train/token accuracy", "whole demonstrations": "train/exact", "when to halt": "train/halting accuracy" },
+  },
+  {
+    title: "Right in evaluations",
+    unit: "%",
+    series: { "evaluation tasks": "evaluation/exact", "trained tasks": "evaluation/trained-exact" },
+  },
+  { title: "ACT steps of a sample", unit: "", noisy: true, series: { "ACT steps": "train/ACT steps" } },
+  { title: "Learning rate of the trunk", unit: "", series: { rate: "rate/trunk" } },
+  { title: "Time of an optimizer step", unit: "s", series: { "seconds a step": "speed/step seconds" } },
+];
+
+/** @param text lines `{step, time, name: value, ...}`; those that are cut off or damaged are passed over */
+export function curvesOf(text: string): Curve[] {
+  const rows = text.split("\n").flatMap((line) => {
+    if (line === "") return [];
+    try {
+      const row = JSON.parse(line) as Record<string, unknown> | null;
+      return row && numberOf(row.step) !== undefined ? [row] : [];
+    } catch {
+      return [];
+    }
+  });
+  return CURVES.flatMap(({ title, unit, noisy = false, series }) => {
+    const scale = unit === "%" ? 100 : 1;
+    const drawn = Object.entries(series).flatMap(([name, field]) => {
+      const points = rows.flatMap((row): Point[] => {
+        const value = numberOf(row[field]);
+        return value === undefined ? [] : [[row.step as number, scale * value]];
+      });
+      return points.length > 0 ? [{ name, points: thinned(points) }] : [];
+    });
+    return drawn.length > 0 ? [{ title, x: "step" as const, unit, noisy, series: drawn }] : [];
+  });
+}
+
+/** At most `most` points: means of as many runs of neighbours. Numbers are cut to five digits. */
+export function thinned(points: readonly Point[], most = MOST_POINTS): Point[] {
+  const width = Math.max(1, points.length / most);
+  const short = (value: number): number => Number(value.toPrecision(5));
+  return Array.from({ length: Math.ceil(points.length / width) }, (_, i) => {
+    const run = points.slice(Math.floor(i * width), Math.max(Math.floor(i * width) + 1, Math.floor((i + 1) * width)));
+    const mean = (at: 0 | 1): number => run.reduce((sum, point) => sum + point[at], 0) / run.length;
+    return [Math.round(mean(0)), short(mean(1))];
+  });
+}

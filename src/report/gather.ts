@@ -1,0 +1,98 @@
+/** All that the page of a run shows, from what its folder holds. */
+import type { Task } from "../arc/task.ts";
+import { parseDuration } from "../budget/duration.ts";
+import { curvesOf } from "./curves.ts";
+import type { ReadRun } from "./read-run-file.ts";
+import type { ReportData, Summary } from "./report-data.ts";
+import { numberOf, type RunEvent } from "./run-events.ts";
+import { scoreOverTime } from "./score-over-time.ts";
+import { type Answered, scoreOf, taskReports, withinCharacters } from "./task-reports.ts";
+import { timelineOf } from "./timeline.ts";
+
+/** Grids may take this much of the page; then candidates are left out, those with the fewest votes first. */
+const MOST_CHARACTERS = 12e6;
+
+/** @param now Unix milliseconds */
+export function gatherReport(run: ReadRun, now: number): ReportData {
+  const { events, config, solutions } = run;
+  const chosen = run.tasks.flatMap(({ entry, chosen }) => (chosen ? [entry as Task] : []));
+  const answered: Answered = { ...run, votes: votesOf(run, chosen) };
+  const all = taskReports(answered);
+  const { tasks, kept } = withinCharacters(all, MOST_CHARACTERS);
+  const result = events.findLast(({ event }) => event === "result");
+  const isOver = result !== undefined && !events.slice(events.lastIndexOf(result)).some(({ event }) => event === "goes-on");
+  const elapsedSeconds = events.at(-1)?.seconds ?? 0;
+  const overTime = solutions && scoreOverTime(run.votes, chosen, solutions, events);
+  const summary = { ...summaryOf(run, all, chosen, result), elapsedSeconds };
+  return {
+    title: run.title,
+    gatheredAt: now,
+    state: isOver ? "finished" : run.isRunning ? "running" : "broken-off",
+    summary,
+    timeline: timelineOf(events, elapsedSeconds, summary.workers),
+    curves: [...(overTime ? [overTime] : []), ...curvesOf(run.metrics)],
+    tasks,
+    settings: [
+      ...Object.entries(config.arguments).map(([name, value]) => ({ name, value: String(value), origin: "option" })),
+      ...Object.entries(config.settings).map(([name, { value, origin }]) => ({ name, value: String(value), origin })),
+    ],
+    notes: [
+      ...run.notes,
+      ...(kept === undefined ? [] : [`Only the best ${kept} candidates of each test input are shown, to keep the page small.`]),
+    ],
+  };
+}
+
+function summaryOf(
+  { events, config, votes }: ReadRun,
+  tasks: ReportData["tasks"],
+  chosen: readonly Task[],
+  resultEvent: RunEvent | undefined,
+): Omit<Summary, "elapsedSeconds"> {
+  const result = (resultEvent?.result ?? {}) as Record<string, unknown>;
+  const tests = tasks.flatMap(({ state, test }) => (state === "worked-on" ? test : []));
+  const ranks = events.flatMap(({ rssBytes }) => (Array.isArray(rssBytes) ? [rssBytes.length] : []));
+  return {
+    budgetSeconds: typeof config.arguments.budget === "string" ? durationOf(config.arguments.budget) : undefined,
+    beganAt: config.beganAt,
+    engine: typeof result.engine === "string" ? result.engine : undefined,
+    workers: Math.max(numberOf(result.workers) ?? 0, ...ranks, 0),
+    lost: events.filter(({ event }) => event === "lost").length,
+    steps: Math.max(
+      0,
+      ...events.flatMap(({ event, step }) => (event === "progress" ? (numberOf(step) ?? []) : [])),
+      numberOf(result.steps) ?? 0,
+    ),
+    votes: Math.max(numberOf(result.votes) ?? 0, votes.filter(({ kind }) => kind === "vote").length),
+    tasks: tasks.length,
+    tasksChosen: chosen.length,
+    testInputs: tests.length,
+    answered: tests.filter(({ candidates }) => candidates.some(({ grid }) => grid !== "")).length,
+    score: scoreOf(tasks),
+  };
+}
+
+function durationOf(text: string): number | undefined {
+  try {
+    return parseDuration(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Votes on each test input in the stage that its answers are from: the last one that has a vote on it. */
+function votesOf({ votes }: ReadRun, chosen: readonly Task[]): Map<string, number[]> {
+  const counts = chosen.map(({ test }) => test.map(() => ({ stage: 0, votes: 0 })));
+  let stage = 0;
+  for (const entry of votes) {
+    if (entry.kind === "stage") {
+      stage++;
+      continue;
+    }
+    const count = counts[entry.vote.task]?.[entry.vote.testIndex];
+    if (!count) continue;
+    count.votes = count.stage === stage ? count.votes + 1 : 1;
+    count.stage = stage;
+  }
+  return new Map(chosen.map(({ id }, i) => [id, counts[i]!.map((count) => count.votes)]));
+}

@@ -1,0 +1,38 @@
+/** The page as one file: data, script and style in it, nothing fetched. */
+import { createHash } from "node:crypto";
+import { script, style } from "trm:report-page";
+import type { ReportData } from "./report-data.ts";
+
+/** Text that stands for itself in HTML. */
+function escaped(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
+}
+
+/**
+ * The HTML of a run's page.
+ *
+ * Whatever stands in the data, it stays data: no "<" of theirs is in the file, and the page runs no script but its own, known by its hash.
+ *
+ * @param connect sources that the page may ask for newer data; none for a file
+ */
+export function reportHtml(data: ReportData, connect = "'none'"): string {
+  const json = JSON.stringify(data).replaceAll("<", "\\u003c");
+  const hash = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+  const policy = `default-src 'none'; script-src ${hash(script)}; style-src 'unsafe-inline'; img-src data:; connect-src ${connect}; base-uri 'none'; form-action 'none'`;
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escaped(data.title)}: trm run</title>
+<link rel="icon" href="data:,">
+<style>${style}</style>
+</head>
+<body>
+<script type="application/json" id="report-data">${json}</script>
+<script>${script}</script>
+</body>
+</html>
+`;
+}

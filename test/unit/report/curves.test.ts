@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { curvesOf, thinned } from "../../../src/report/curves.ts";
+
+test("curves are read by name, shares as percentages; damaged lines and missing numbers are passed over", () => {
+  const text = [
+    '{"step":1,"time":0,"train/lm loss":2.5,"train/exact":0.25}',
+    "nonsense",
+    "null",
+    '{"step":2,"time":1,"train/lm loss":null}',
+    '{"step":4,"time":2,"train/lm loss":1.5}',
+    '{"step":5,"tr',
+  ].join("\n");
+  assert.deepEqual(
+    curvesOf(text).map(({ title, unit, series }) => ({ title, unit, series })),
+    [
+      {
+        title: "Loss",
+        unit: "",
+        series: [
+          {
+            name: "token loss",
+            points: [
+              [1, 2.5],
+              [4, 1.5],
+            ],
+          },
+        ],
+      },
+      { title: "Right in training", unit: "%", series: [{ name: "whole demonstrations", points: [[1, 25]] }] },
+    ],
+  );
+});
+
+test("long curves are thinned to means of neighbours; their mean and their order stay", () => {
+  const points = Array.from({ length: 10_000 }, (_, i) => [i + 1, i % 2] as const);
+  const few = thinned(points, 400);
+  assert.equal(few.length, 400);
+  assert.ok(few.every(([step], i) => i === 0 || step > few[i - 1]![0]));
+  for (const [, value] of few) assert.ok(Math.abs(value - 0.5) < 0.05, "a mean of neighbours, not one of them");
+  assert.deepEqual(thinned(points.slice(0, 3), 400), points.slice(0, 3));
+});
