@@ -3,6 +3,7 @@ import yargs, { type MiddlewareFunction } from "yargs";
 import { UserError } from "../errors.ts";
 import { benchCommand } from "./bench.ts";
 import { bundleCommand } from "./bundle.ts";
+import { compareCommand } from "./compare.ts";
 import { convertCommand } from "./convert.ts";
 import { doctorCommand } from "./doctor.ts";
 import { evaluateCommand } from "./evaluate.ts";
@@ -30,6 +31,7 @@ export async function runCli(argv: readonly string[]): Promise<void> {
     .command(pretrainCommand)
     .command(scoreCommand)
     .command(evaluateCommand)
+    .command(compareCommand)
     .command(validateCommand)
     .command(mergeCommand)
     .command(reportCommand)
@@ -91,7 +93,7 @@ function takeLast(values: Record<string, unknown>, y: { getOptions(): OptionType
   const options = y.getOptions(); // the types of yargs know neither the second argument nor this
   for (const [name, value] of Object.entries(values)) {
     const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    if (Array.isArray(value) && name !== "_" && !options.array.includes(name) && !options.array.includes(kebab))
+    if (Array.isArray(value) && name !== "_" && name !== "--" && !options.array.includes(name) && !options.array.includes(kebab))
       values[name] = value.at(-1);
   }
 }

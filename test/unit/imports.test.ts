@@ -13,6 +13,7 @@ const SHELL = [
   /-file\.ts$/,
   /\/write\.ts$/,
   /^src\/adapt\/(run|crew|disk|run-folder)\.ts$/,
+  /^src\/compare\/runner\.ts$/, // makes the runs that are compared
   /^src\/pretrain\/pretrain\.ts$/, // the shell of `pretrain`, as adapt/run.ts is of `run`
   /^src\/budget\/clock\.ts$/, // the one real clock
 ];

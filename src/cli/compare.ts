@@ -1,0 +1,138 @@
+/** `compare`: the same tasks and the same time under several methods, starts and seeds. */
+import { mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Argv, CommandModule } from "yargs";
+import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
+import { formatDuration, parseDuration } from "../budget/duration.ts";
+import { armsOf, METHODS, runsOf } from "../compare/arms.ts";
+import { comparisonPlot } from "../compare/plot.ts";
+import { madeAlready, make, type Surroundings } from "../compare/runner.ts";
+import { type Outcome, summarize } from "../compare/summary.ts";
+import { comparisonCsv, comparisonTable } from "../compare/table.ts";
+import { UserError } from "../errors.ts";
+import { writeFileAtomically } from "../files/atomic.ts";
+import { chooseTasks } from "./run-options.ts";
+
+interface CompareArgs {
+  challenges: string;
+  solutions: string | undefined;
+  checkpoint: string;
+  methods: string;
+  starts: string;
+  arm: string[];
+  seeds: string;
+  budget: string | undefined;
+  steps: number | undefined;
+  leaveOut: number;
+  limit: number | undefined;
+  tasks: string | undefined;
+  out: string;
+  /** the command's name, and what stands behind `--` */
+  _: string[];
+  seed?: string;
+  json?: boolean;
+}
+
+export const compareCommand: CommandModule<object, CompareArgs> = {
+  command: "compare [run-options..]",
+  describe: "Run several methods, starts and seeds on the same tasks for the same time, and rank them, with confidence intervals",
+  builder: (y) =>
+    y
+      .positional("run-options", { type: "string", array: true, default: [], describe: "after --: options of `run` that all runs get" })
+      .option("challenges", { type: "string", demandOption: true, describe: "Kaggle challenges file, or folder of task files" })
+      .option("solutions", { type: "string", describe: "solutions file; not needed where task files hold their outputs" })
+      .option("checkpoint", { type: "string", demandOption: true, describe: "folder of a pre-trained checkpoint" })
+      .option("methods", {
+        type: "string",
+        default: "full,embeddings-then-full,embeddings,none,scratch",
+        describe: `comma-separated, of ${Object.keys(METHODS).join(", ")} (full on random weights); the first is what the others are set against; "" for none`,
+      })
+      .option("starts", { type: "string", default: "mean", describe: "starts of the puzzle rows, comma-separated, for each method" })
+      .option("arm", {
+        type: "array",
+        string: true,
+        default: [],
+        describe: 'one more, by its options of `run`: "slow: --method full --lr-trunk 1e-5"',
+      })
+      .option("seeds", { type: "string", default: "3", describe: "how many (0, 1, ...), or the seeds themselves, comma-separated" })
+      .option("budget", { type: "string", describe: "wall clock of each run; all have the same" })
+      .option("steps", { type: "number", describe: "optimizer steps of each run, instead or besides" })
+      .option("leave-out", { type: "number", default: 0, describe: "demonstrations of each task to hold back and be measured on" })
+      .option("limit", { type: "number", describe: "the first N tasks only" })
+      .option("tasks", { type: "string", describe: "these task ids only, comma-separated" })
+      .option("out", {
+        type: "string",
+        demandOption: true,
+        describe: "folder for the runs and for comparison.json, .csv and .svg; runs that it holds already are not made again",
+      }) as unknown as Argv<CompareArgs>,
+  handler: compare,
+};
+
+async function compare(args: CompareArgs): Promise<void> {
+  const { methods, starts, budget, steps, out, json } = args;
+  if (budget === undefined && steps === undefined) throw new UserError("give all runs the same --budget, or the same number of --steps");
+  if (budget !== undefined) parseDuration(budget, "--budget");
+  const arms = armsOf(words(methods), words(starts), args.arm);
+  const seeds = /^\d+$/.test(args.seeds) ? Array.from({ length: Number(args.seeds) }, (_, i) => String(i)) : words(args.seeds);
+  if (seeds.length === 0) throw new UserError(`--seeds ${args.seeds}: expected a number from 1 up, or seeds`);
+  const challenges = readChallenges(args.challenges);
+  const given = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
+  const ids = chooseTasks(challenges.tasks, args).map(({ id }) => id);
+  const solutions = new Map(ids.flatMap((id) => (given?.has(id) ? [[id, given.get(id)!] as const] : [])));
+  if (solutions.size === 0) throw new UserError("no solution of any of these tasks is known; give --solutions");
+  const option = (name: string, value: string | number | undefined): string[] => (value === undefined ? [] : [name, String(value)]);
+  mkdirSync(out, { recursive: true });
+  const surroundings: Surroundings = {
+    folder: out,
+    common: [
+      ...["--challenges", resolve(args.challenges), "--checkpoint", resolve(args.checkpoint)],
+      ...option("--solutions", args.solutions && resolve(args.solutions)),
+      ...option("--budget", budget),
+      ...option("--steps", steps),
+      ...option("--leave-out", args.leaveOut || undefined),
+      ...option("--limit", args.limit),
+      ...option("--tasks", args.tasks),
+      ...args._.slice(1).map(String),
+    ],
+    solutions,
+    line: () => {},
+  };
+  const outcomes: { run: ReturnType<typeof runsOf>[number]; outcome: Outcome }[] = [];
+  const runs = runsOf(arms, seeds);
+  const seed = args.seed ?? "0";
+  let spent = 0;
+  let made = 0;
+  for (const [i, run] of runs.entries()) {
+    const name = `${i + 1} of ${runs.length}: ${run.arm.name}, seed ${run.seed}`;
+    const earlier = madeAlready(run, surroundings);
+    if (!earlier) {
+      const left = made > 0 ? `, about ${formatDuration((spent / made) * (runs.length - i))} left` : "";
+      console.error(`${name}${left}`);
+    }
+    const began = performance.now();
+    const outcome = earlier ?? (await make(run, surroundings));
+    if (!earlier) {
+      spent += (performance.now() - began) / 1000;
+      made++;
+    }
+    const right = outcome.tasks["pass@2"];
+    console.error(
+      `${name}${earlier ? " (made already)" : ""}: pass@2 ${((100 * right.reduce((sum, share) => sum + share, 0)) / right.length).toFixed(1)} %, ${outcome.steps} steps in ${formatDuration(outcome.seconds)}`,
+    );
+    outcomes.push({ run, outcome });
+    // After each run: a comparison that is cut off shows what there is.
+    const summary = summarize(outcomes, seed);
+    writeFileAtomically(join(out, "comparison.json"), `${JSON.stringify(summary, null, 2)}\n`);
+    writeFileAtomically(join(out, "comparison.csv"), comparisonCsv(summary));
+    writeFileAtomically(join(out, "comparison.svg"), comparisonPlot(summary));
+  }
+  const summary = summarize(outcomes, seed);
+  console.log(json ? JSON.stringify(summary) : comparisonTable(summary));
+}
+
+function words(text: string): string[] {
+  return text
+    .split(",")
+    .map((word) => word.trim())
+    .filter((word) => word !== "");
+}
