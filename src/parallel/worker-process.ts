@@ -4,6 +4,7 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { monotonicSeconds } from "../budget/clock.ts";
 import { UserError } from "../errors.ts";
+import { removeProcessFolders } from "../files/process-folder.ts";
 import type { Command, FailureCause, Report } from "./job.ts";
 import { countOomKills } from "./oom-kills.ts";
 import { PULSE_PIPE, parsePulses } from "./pulse.ts";
@@ -131,7 +132,7 @@ export class WorkerProcess {
   /** Ends the process as one that is lost. */
   giveUp(why: string): void {
     this.#lose(why);
-    this.child.kill("SIGKILL");
+    this.#end();
   }
 
   /** Ends the process because we want it to: nothing that anyone need hear of but who waits for it. */
@@ -140,7 +141,13 @@ export class WorkerProcess {
       this.lost = new WorkerLost(`${this.#name} ${why}`);
       this.#settle((waiting) => waiting.reject(this.lost!));
     }
+    this.#end();
+  }
+
+  /** What it was about to compile lies in the temporary folder; this process may end before it hears of the end. */
+  #end(): void {
     this.child.kill("SIGKILL");
+    if (this.child.pid !== undefined) removeProcessFolders(this.child.pid);
   }
 
   #hear(report: Report): void {
@@ -159,6 +166,7 @@ export class WorkerProcess {
   }
 
   #exited(code: number | null, signal: NodeJS.Signals | null): void {
+    if (this.child.pid !== undefined) removeProcessFolders(this.child.pid);
     const killed = signal === "SIGKILL" && (countOomKills() ?? 0) > (this.#oomKills ?? 0);
     const outOfMemory = killed || (ABORTS.has(signal) && this.#saidOutOfMemory);
     const how = signal ? `ended by ${signal}` : `ended with exit status ${code}`;

@@ -1,9 +1,9 @@
 /** Compiles a pure function of tensors: traces it once, then runs it as one TensorFlow function. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import type { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
+import { makeProcessFolder } from "../files/process-folder.ts";
 import { OWN_KERNEL_PREFIX } from "../model/own-kernel.ts";
 import { countWork, type WorkCounts } from "./counts.ts";
 import { type EmitOptions, emit, MODEL_TAG } from "./emit.ts";
@@ -73,7 +73,7 @@ function mayUse(kernel: string, { target }: EmitOptions): boolean {
 
 /** TensorFlow reads models from folders only. */
 function load(backend: NodeJSKernelBackend, bytes: Uint8Array): number {
-  const folder = mkdtempSync(join(tmpdir(), "trm-step-"));
+  const folder = makeProcessFolder();
   try {
     writeFileSync(join(folder, "saved_model.pb"), bytes);
     return backend.loadSavedModelMetaGraph(folder, MODEL_TAG);

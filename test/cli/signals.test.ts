@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
@@ -43,6 +44,28 @@ const moments = [
   [2, 3],
   [3, 4],
 ].map(([from, to]) => from! + Math.random() * (to! - from!));
+
+test("what a worker that is killed was about to compile does not stay in the temporary folder; folders of others do", async () => {
+  await toyCheckpoint();
+  for (const end of ["by a signal", "in the run's own time", "killed"] as const) {
+    const { args } = await runArguments(`compiling-${end}`, `${await roomySeconds()}s`);
+    const running = start(...args, "--workers", "2");
+    await running.said(/train {3}step/);
+    const workers = childrenOf(running.child.pid!);
+    // A worker has it for some milliseconds, too short to be hit: it is made here in its name.
+    for (const pid of [...workers, 999_999_999]) mkdirSync(join(scratch, `trm-process-${pid}-abcdef`));
+    const killed = workers.at(-1)!;
+    if (end === "by a signal") running.child.kill("SIGTERM");
+    if (end === "killed") {
+      process.kill(killed, "SIGKILL");
+      await running.said(/worker 1 of 2 ended by SIGKILL/);
+      assert.ok(!existsSync(join(scratch, `trm-process-${killed}-abcdef`)));
+    }
+    await running.ended;
+    assert.deepEqual(readdirSync(scratch), ["trm-process-999999999-abcdef"], end);
+    rmSync(join(scratch, "trm-process-999999999-abcdef"), { recursive: true });
+  }
+});
 
 test("a signal at any moment ends a run within 5 s, its workers too, and the submission is valid from when it exists", async (t) => {
   await toyCheckpoint();
