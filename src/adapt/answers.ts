@@ -114,14 +114,19 @@ export class Answers {
     return this.#ballot.add({ taskId, testIndex, grid, qHaltLogit, order: variant });
   }
 
-  /** Puts the best answers so far on disk; a disk that refuses is reported, and the older file stays. */
-  write(last = false): void {
+  /**
+   * Puts the best answers so far on disk; a disk that refuses is reported, and the older file stays.
+   *
+   * @param last  nothing is written after this
+   * @param ended the run came to its end, see `Part`
+   */
+  write(last = false, ended = false): void {
     if (this.#request.planOnly) return;
     const began = performance.now();
-    const { challenges, out } = this.#request;
+    const { challenges, out, part } = this.#request;
     const ranked = this.#ballot.rankedAll(challenges.entries);
     this.#writeFile(out, last, () => writeSubmission(out, chooseAttempts(challenges.entries, ranked).submission, challenges.entries));
-    this.#writeFile(this.candidatesPath, last, () => writeCandidates(this.candidatesPath, ranked));
+    this.#writeFile(this.candidatesPath, last, () => writeCandidates(this.candidatesPath, ranked, part && { ...part, ended }));
     this.#writeSeconds = (performance.now() - began) / 1000 / (this.#request.rehearsal?.timeScale ?? 1);
   }
 

@@ -8,6 +8,7 @@ import type { Rehearsal } from "../budget/rehearsal.ts";
 import type { CheckpointConfig } from "../checkpoint/config.ts";
 import type { Recipe } from "../config/recipe.ts";
 import type { Compilation } from "../trace/compilation.ts";
+import type { Part } from "../vote/parts.ts";
 import type { RankedAnswer } from "../vote/rank.ts";
 import type { CurvePoint } from "./learning-curve.ts";
 import type { LeftOut, LeftOutScore } from "./left-out.ts";
@@ -35,6 +36,8 @@ export interface RunRequest {
   readonly chosen: readonly Task[];
   /** demonstrations that are held back, of the same tasks in the same order; `chosen` lacks them then */
   readonly leftOut?: LeftOut | undefined;
+  /** where the tasks are one of several shares: what the candidate file says of itself */
+  readonly part?: Part | undefined;
   readonly solutions: Solutions | undefined;
   readonly checkpoint: { readonly folder: string; readonly config: CheckpointConfig };
   /** keep the checkpoint's shape, forget its weights */

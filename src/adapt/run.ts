@@ -61,14 +61,14 @@ export class Run {
     this.#progress = new RunProgress(log, clock, request.workers, request.budgetSeconds);
   }
 
-  /** Leaves the best submission so far and ends the workers; for signals and for the deadline. */
-  stop(): void {
+  /** Leaves the best submission so far and ends the workers. @param ended false for a signal: the run could be taken up again */
+  stop(ended = false): void {
     if (this.#stopped) return;
     this.#stopped = true;
     clearInterval(this.#ticking);
     this.#crew?.end();
     this.#progress.end();
-    this.#answers.write(true);
+    this.#answers.write(true, ended);
     this.#disk.close();
   }
 
@@ -152,10 +152,12 @@ export class Run {
       if (error instanceof UserError) throw error;
       this.#log.emit("error", "failed", `${messageOf(error)}; the best submission so far stands`);
     });
+    let ended = false;
     try {
       await Promise.race([worked, cut]);
+      ended = true;
     } finally {
-      this.stop();
+      this.stop(ended);
     }
     record.note({ phase: "done", processes: [] });
     took(); // the phase that the deadline cut

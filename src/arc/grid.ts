@@ -33,3 +33,12 @@ export function equalGrids(a: Grid, b: Grid): boolean {
 export function gridKey(grid: Grid): string {
   return `${grid.rows}x${grid.cols}:${String.fromCharCode(...grid.cells.map((cell) => cell + 48))}`;
 }
+
+/** The grid of a key. */
+export function gridFromKey(key: string): Grid {
+  const colon = key.indexOf(":");
+  const [rows, cols] = key.slice(0, colon).split("x").map(Number) as [number, number];
+  const cells = new Uint8Array(rows * cols);
+  for (let i = 0; i < cells.length; i++) cells[i] = key.charCodeAt(colon + 1 + i) - 48;
+  return { rows, cols, cells };
+}

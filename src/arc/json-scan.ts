@@ -108,7 +108,9 @@ function skipValue(text: string, start: number, depth: number): number {
     if (c === 0x5b || c === 0x7b) {
       const kind = c === 0x5b ? "list" : "object";
       const inside = skipSpace(text, i + 1);
-      if (text.charCodeAt(inside) === c + 2) i = inside + 1;
+      const row = c === 0x5b ? skipDigits(text, inside) : -1;
+      if (row !== -1) i = row;
+      else if (text.charCodeAt(inside) === c + 2) i = inside + 1;
       else {
         open.push(kind);
         if (open.length + depth > MAX_DEPTH) throw new JsonLimitError(i, `at most ${MAX_DEPTH} levels of nesting`);
@@ -130,6 +132,18 @@ function skipValue(text: string, start: number, depth: number): number {
         i++;
       } else throw new JsonSyntaxError(i, kind === "object" ? "a comma or }" : "a comma or ]");
     }
+  }
+}
+
+/** The offset after a list of single digits whose first is at `i`, such as a row of a grid, most of what there is in our files; -1 for any other. */
+function skipDigits(text: string, i: number): number {
+  for (let at = i; ; at++) {
+    const digit = text.charCodeAt(at);
+    if (!(digit >= 0x30 && digit <= 0x39)) return -1;
+    const next = text.charCodeAt(++at);
+    if (next === 0x5d) return at + 1;
+    if (next !== 0x2c) return -1;
+    if (text.charCodeAt(at + 1) === 0x20) at++;
   }
 }
 

@@ -3,6 +3,7 @@ import type { Task } from "../arc/task.ts";
 import { parseDuration } from "../budget/duration.ts";
 import { nearest } from "../config/resolve.ts";
 import { UserError } from "../errors.ts";
+import type { Shard } from "../vote/parts.ts";
 
 /** Seconds that had passed before the process started. */
 export function spentSeconds(startedAt: string | undefined): number {
@@ -41,6 +42,36 @@ export function parseWorkers(text: string): number | undefined {
 export function workersFor(asked: number | undefined, gpus: number, cores: number): number {
   if (gpus > 0) return Math.min(asked ?? gpus, gpus);
   return asked ?? Math.min(MAX_WORKERS, cores);
+}
+
+/** Variables that say which shard a process is, and the option of the job that sets them. */
+const SHARD_VARIABLES = [
+  ["SLURM_ARRAY_TASK_ID", (last: number) => `sbatch --array=0-${last}`],
+  ["JOB_COMPLETION_INDEX", (last: number) => `completionMode: Indexed, completions: ${last + 1}`],
+] as const;
+
+/**
+ * Which share of the tasks: `0/4` to `3/4`, or `auto/4` for the index that Slurm or Kubernetes tells an array job's process.
+ *
+ * @throws UserError where it is neither, or where the environment has no index, or one out of range
+ */
+export function parseShard(text: string, environment: Readonly<Record<string, string | undefined>>): Shard {
+  const [, at, of] = /^(auto|\d{1,6})\/(\d{1,6})$/.exec(text) ?? [];
+  const count = Number(of);
+  if (at === undefined || !(count >= 1)) throw new UserError(`--shard ${text}: expected index/count from 0/4 to 3/4, or auto/4`);
+  const inRange = (index: number): boolean => index >= 0 && index < count;
+  if (at !== "auto") {
+    if (!inRange(Number(at)))
+      throw new UserError(`--shard ${text}: the first of ${count} shards is 0/${count}, the last ${count - 1}/${count}`);
+    return { index: Number(at), count };
+  }
+  const [name, howTo] = SHARD_VARIABLES.find(([variable]) => environment[variable]) ?? [];
+  if (name === undefined)
+    throw new UserError(`--shard ${text}: neither ${SHARD_VARIABLES.map(([variable]) => variable).join(" nor ")} is set; give an index`);
+  const value = environment[name]!;
+  if (!/^\d{1,6}$/.test(value) || !inRange(Number(value)))
+    throw new UserError(`--shard ${text}: ${name} is ${value}; expected 0 to ${count - 1} (${howTo!(count - 1)})`);
+  return { index: Number(value), count };
 }
 
 /** The tasks to work on. @throws UserError for ids that there are not */

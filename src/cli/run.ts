@@ -8,6 +8,7 @@ import type { RunRequest, RunResult } from "../adapt/request.ts";
 import { Run } from "../adapt/run.ts";
 import { type EarlierRun, RunFolder, refuseOtherTasks, tasksSha256, unkeptState } from "../adapt/run-folder.ts";
 import { setUp } from "../adapt/setup.ts";
+import { partOf, type RunIdentity, shareOf } from "../adapt/shard.ts";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
 import type { Entry } from "../arc/challenges-json.ts";
 import { TASKS_FILE, writeRunTasks } from "../arc/run-tasks-file.ts";
@@ -24,7 +25,7 @@ import { RehearsalClock, realClock } from "../budget/clock.ts";
 import { parseDuration } from "../budget/duration.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import { recipeFlags, withRecipeFlags } from "../config/flags.ts";
-import type { SettingName } from "../config/recipe.ts";
+import type { Recipe, SettingName } from "../config/recipe.ts";
 import { type ResolvedRecipe, resolveRecipe } from "../config/resolve.ts";
 import { flagName } from "../config/settings.ts";
 import { messageOf, UserError } from "../errors.ts";
@@ -45,7 +46,7 @@ import {
   type RehearsalArgs,
   withRehearsalFlags,
 } from "./rehearsal-flags.ts";
-import { chooseTasks, MAX_WORKERS, parseCanvas, parseWorkers, spentSeconds, workersFor } from "./run-options.ts";
+import { chooseTasks, MAX_WORKERS, parseCanvas, parseShard, parseWorkers, spentSeconds, workersFor } from "./run-options.ts";
 import { forgetReport, reportAtEnd } from "./run-report.ts";
 import { printTable } from "./run-table.ts";
 
@@ -74,6 +75,7 @@ export interface RunArgs extends RehearsalArgs, MemoryArgs {
   limit: number | undefined;
   tasks: string | undefined;
   leaveOut: number | undefined;
+  shard: string | undefined;
   preset: string | undefined;
   config: string | undefined;
   seed?: string;
@@ -114,6 +116,7 @@ export const RUN_DEFAULTS = {
   limit: undefined,
   tasks: undefined,
   leaveOut: undefined,
+  shard: undefined,
   device: undefined,
   timeScale: undefined,
   seed: "0",
@@ -173,6 +176,11 @@ export const runCommand: CommandModule<object, RunArgs> = {
           type: "number",
           describe:
             "hold back the last N demonstrations of each task (two stay), and tell how well they are answered before and after the training",
+        })
+        .option("shard", {
+          type: "string",
+          describe:
+            "work on one of n shares of the tasks, equal in cost: 0/4 to 3/4, or auto/4 for the index in SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX; `merge` joins their candidates.json",
         })
         .option("run-dir", {
           type: "string",
@@ -256,7 +264,9 @@ export async function executeRun(
     const challenges = readChallenges(args.challenges!);
     if (args.leaveOut !== undefined && !(Number.isInteger(args.leaveOut) && args.leaveOut >= 0))
       throw new UserError(`--leave-out ${args.leaveOut}: expected a whole number from 0 up`);
-    const wanted = chooseTasks(challenges.tasks, args);
+    const all = chooseTasks(challenges.tasks, args);
+    const shard = args.shard === undefined ? undefined : parseShard(args.shard, process.env);
+    const wanted = shard ? shareOf(all, shard) : all;
     const leftOut = args.leaveOut ? leaveOut(wanted, args.leaveOut) : undefined;
     const chosen = leftOut?.tasks ?? wanted;
     if (earlier) refuseOtherTasks(earlier, chosen, args.challenges!);
@@ -275,6 +285,7 @@ export async function executeRun(
     const checkpointConfig = args.checkpoint === undefined ? fullSizeCheckpoint() : loadCheckpoint(args.checkpoint).config;
     const solutions: Solutions | undefined = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
     const checkpoint = { folder: args.checkpoint ?? "", config: checkpointConfig };
+    const part = shard && (await partOf(shard, wanted, identityOf(args, resolved.recipe, all)));
     const cores = availableParallelism();
     const unkept = (text: string): void => log.emit("warn", "xla-cache", text);
     const requestHere = (): RunRequest => {
@@ -313,6 +324,7 @@ export async function executeRun(
         challengesPath: args.challenges!,
         chosen,
         leftOut,
+        part,
         solutions,
         checkpoint,
         scratch: args.scratch,
@@ -388,6 +400,16 @@ function keepTasks(path: string, entries: readonly Entry[], chosen: readonly Tas
 function resolveSettings(args: RunArgs): ResolvedRecipe {
   const config = args.config === undefined ? undefined : { text: readConfig(args.config), where: args.config };
   return resolveRecipe(args.preset, config, recipeFlags(args as unknown as Record<string, unknown>));
+}
+
+/** What the shards of a run have in common. */
+function identityOf(args: RunArgs, recipe: Recipe, tasks: readonly Task[]): RunIdentity {
+  const { scratch, steps, sync, canvas, leaveOut, checkpoint, seed } = args;
+  return {
+    config: { ...recipe, scratch, steps, sync, canvas, leaveOut, seed },
+    checkpoint: scratch ? undefined : checkpoint,
+    challengesSha256: tasksSha256(tasks),
+  };
 }
 
 /** Options to be kept with the run, paths made absolute. */

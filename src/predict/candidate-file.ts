@@ -1,5 +1,5 @@
 /** `candidates.json`: the ranked answers of a run, between predicting and voting with others. Also reads submissions as such. */
-
+import * as z from "zod";
 import { readTextFile } from "../arc/challenges-file.ts";
 import { gridToRows } from "../arc/grid.ts";
 import { checkGrid, kindOf, quoted, shortened } from "../arc/grid-json.ts";
@@ -7,6 +7,7 @@ import { fileMembers, type JsonMember, objectMembers } from "../arc/json-scan.ts
 import { InputError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { mergeRanked } from "../vote/merge.ts";
+import type { Part } from "../vote/parts.ts";
 import type { RankedAnswer, RankedAnswers } from "../vote/rank.ts";
 
 /** The form this program writes. */
@@ -15,27 +16,73 @@ const VERSION = 1;
 /** Answers kept per test input. */
 export const BEST_KEPT = 10;
 
+/** What a candidate file or a submission holds. */
+export interface ReadCandidates {
+  readonly answers: Map<string, RankedAnswer[][]>;
+  /** where a shard of a run has written it */
+  readonly part: Part | undefined;
+}
+
+const partSchema = z.object({
+  shard: z.object({ index: z.int().nonnegative(), count: z.int().positive(), tasks: z.array(z.string()) }),
+  configSha256: z.string(),
+  checkpointSha256: z.string(),
+  challengesSha256: z.string(),
+  ended: z.boolean(),
+});
+
 /**
- * The text of a candidate file: `{version, tasks: {id: [per test input [{grid, votes, meanQ}]]}}`, one task a line, ids in the Map's order.
+ * The text of a candidate file: `{version, tasks: {id: [per test input [{grid, votes, meanQ}]]}}`, one task a line, ids in the Map's order;
+ * a shard's has `part` beside, and an empty list for each test input of the other shards' tasks.
  *
  * @param best how many answers of each list are kept
  */
-export function formatCandidates(answers: RankedAnswers, best = BEST_KEPT): string {
-  const tasks = [...answers].map(([id, tests]) => {
+export function formatCandidates(answers: RankedAnswers, part?: Part, best = BEST_KEPT): string {
+  return [...candidateLines(answers, part, best)].join("");
+}
+
+function* candidateLines(answers: RankedAnswers, part: Part | undefined, best: number): Generator<string> {
+  yield `{"version": ${VERSION}, ${part ? `"part": ${JSON.stringify(part)}, ` : ""}"tasks": {`;
+  let separator = "";
+  for (const [id, tests] of answers) {
     const lists = tests.map((list) => list.slice(0, best).map(({ grid, votes, meanQ }) => ({ grid: gridToRows(grid), votes, meanQ })));
-    return `${JSON.stringify(id)}: ${JSON.stringify(lists)}`;
-  });
-  return `{"version": ${VERSION}, "tasks": {${tasks.join(",\n")}}}\n`;
+    yield `${separator}${JSON.stringify(id)}: ${JSON.stringify(lists)}`;
+    separator = ",\n";
+  }
+  yield "}}\n";
 }
 
 /** Writes a candidate file atomically. */
-export function writeCandidates(path: string, answers: RankedAnswers, best = BEST_KEPT): void {
-  writeFileAtomically(path, formatCandidates(answers, best));
+export function writeCandidates(path: string, answers: RankedAnswers, part?: Part, best = BEST_KEPT): void {
+  const encoder = new TextEncoder();
+  const encoded = function* (): Generator<Uint8Array> {
+    for (const line of candidateLines(answers, part, best)) yield encoder.encode(line);
+  };
+  writeFileAtomically(path, inBlocks(encoded()));
+}
+
+/** Few large writes instead of many small ones. */
+function* inBlocks(pieces: Iterable<Uint8Array>, bytes = 1 << 20): Generator<Uint8Array> {
+  let block: Uint8Array[] = [];
+  let size = 0;
+  for (const piece of pieces) {
+    block.push(piece);
+    size += piece.byteLength;
+    if (size < bytes) continue;
+    yield Buffer.concat(block);
+    [block, size] = [[], 0];
+  }
+  yield Buffer.concat(block);
 }
 
 /** The answers in a candidate file or a submission. @throws UserError where it can't be read, InputError that lists everything wrong with it */
 export function readAnswers(path: string): Map<string, RankedAnswer[][]> {
-  return parseAnswers(readTextFile(path), path);
+  return readCandidates(path).answers;
+}
+
+/** As `readAnswers`, with what the file says of itself. */
+export function readCandidates(path: string): ReadCandidates {
+  return parseFile(readTextFile(path), path);
 }
 
 /**
@@ -45,32 +92,37 @@ export function readAnswers(path: string): Map<string, RankedAnswer[][]> {
  * @throws InputError that lists everything wrong
  */
 export function parseAnswers(text: string, where: string): Map<string, RankedAnswer[][]> {
+  return parseFile(text, where).answers;
+}
+
+function parseFile(text: string, where: string): ReadCandidates {
   const members = fileMembers(text, where, "answers");
   const problems: string[] = [];
   const version = members.find(({ key }) => key === "version");
   const isSubmission = !version || text[version.start] === "[";
-  const answers = isSubmission ? parseTasks(text, members, attemptsOf, problems) : parseCandidates(text, members, version, problems);
+  const read: ReadCandidates = isSubmission
+    ? { answers: parseTasks(text, members, attemptsOf, problems), part: undefined }
+    : parseCandidates(text, members, version, problems);
   if (problems.length > 0) throw new InputError(where, shortened(problems));
-  return answers;
+  return read;
 }
 
 type ReadList = (value: unknown, spot: string, problems: string[]) => RankedAnswer[];
 
-function parseCandidates(
-  text: string,
-  members: readonly JsonMember[],
-  version: JsonMember,
-  problems: string[],
-): Map<string, RankedAnswer[][]> {
+function parseCandidates(text: string, members: readonly JsonMember[], version: JsonMember, problems: string[]): ReadCandidates {
   const given = text.slice(version.start, Math.min(version.end, version.start + 20));
   if (given !== String(VERSION)) problems.push(`has version ${given}; this program reads version ${VERSION} of candidate files`);
-  const tasks = members.filter(({ key }) => key === "tasks");
-  if (tasks.length > 1) problems.push("has the key tasks more than once");
-  const other = members.find(({ key }) => key !== "version" && key !== "tasks");
-  if (other) problems.push(`has the key ${quoted(other.key)} besides version and tasks`);
-  const start = tasks[0]?.start;
+  for (const key of ["tasks", "part"])
+    if (members.filter((member) => member.key === key).length > 1) problems.push(`has the key ${key} more than once`);
+  const [tasks, part] = ["tasks", "part"].map((key) => members.find((member) => member.key === key));
+  const other = members.find(({ key }) => key !== "version" && key !== "part" && key !== "tasks");
+  if (other) problems.push(`has the key ${quoted(other.key)} besides version, part and tasks`);
+  const start = tasks?.start;
   if (start === undefined || text[start] !== "{") problems.push("has no object tasks");
-  return problems.length > 0 ? new Map() : parseTasks(text, objectMembers(text, start!), candidatesOf, problems);
+  const parsed = part && partSchema.safeParse(JSON.parse(text.slice(part.start, part.end)));
+  if (parsed?.error) problems.push(`part: ${z.prettifyError(parsed.error)}`);
+  if (problems.length > 0) return { answers: new Map(), part: undefined };
+  return { answers: parseTasks(text, objectMembers(text, start!), candidatesOf, problems), part: parsed?.data };
 }
 
 function parseTasks(text: string, members: readonly JsonMember[], readList: ReadList, problems: string[]): Map<string, RankedAnswer[][]> {

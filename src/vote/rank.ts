@@ -15,7 +15,7 @@ export interface RankedAnswer {
 export type RankedAnswers = ReadonlyMap<string, readonly (readonly RankedAnswer[])[]>;
 
 /** Negative where `a` comes before `b`: more votes first, then the higher mean halt probability; 0 on an exact tie. */
-export function compareAnswers(a: RankedAnswer, b: RankedAnswer): number {
+export function compareAnswers(a: Omit<RankedAnswer, "grid">, b: Omit<RankedAnswer, "grid">): number {
   return b.votes - a.votes || b.meanQ - a.meanQ;
 }
 

@@ -23,7 +23,7 @@ let made: Promise<string> | undefined;
 function sampleRun(): Promise<string> {
   made ??= (async () => {
     const run = join(folder, "sample-run");
-    const options = "--preset demo --engine wasm --canvas 8 --workers 2 --budget 25s".split(" ");
+    const options = "--preset demo --engine wasm --canvas 8 --workers 2 --budget 10m --steps 8".split(" ");
     const files = ["--challenges", SAMPLE, "--solutions", SAMPLE_SOLUTIONS, "--checkpoint", resolve("checkpoints/sample")];
     const { status, stderr } = await trm("run", ...options, ...files, "--run-dir", run, "--out", join(run, "submission.json"));
     assert.equal(status, 0, stderr);
@@ -231,6 +231,21 @@ test("tasks are searched, filtered, sorted, walked through with keys, and linked
     true,
     "a link leads to its task, not to the top",
   );
+});
+
+test("the page works in a frame of a notebook, as its text alone", { skip }, async () => {
+  const html = readFileSync(await pageOf(), "utf8")
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll('"', "&quot;");
+  const { page, complaints } = await open(
+    put("notebook.html", `<!doctype html><iframe srcdoc="${html}" style="width: 100%; height: 800px"></iframe>`),
+  );
+  const frame = page.frameLocator("iframe");
+  await frame.locator(".items a").nth(2).click();
+  assert.equal(await frame.locator(".task h2").textContent(), await frame.locator(".items a .id").nth(2).textContent());
+  await frame.locator("body").press("t");
+  assert.deepEqual(complaints, []);
 });
 
 test("curves and timeline are read off without a mouse", { skip }, async () => {

@@ -84,6 +84,7 @@ class Page {
     );
     this.#showPreferences();
     addEventListener("hashchange", () => this.#followHash());
+    addEventListener("click", (event) => this.#click(event));
     addEventListener("keydown", (event) => this.#key(event));
     let width = innerWidth;
     addEventListener("resize", () => {
@@ -137,6 +138,7 @@ class Page {
   /** The task that the address names; without one the first of the list, on a screen that has room for both. */
   #followHash(): void {
     const named = idInHash();
+    if (named !== undefined && named === this.#current && this.#browser.dataset.showing === "task") return;
     if (named !== undefined && this.#judged.has(named)) {
       const isFirst = this.#current === undefined;
       this.#open(named);
@@ -188,9 +190,21 @@ class Page {
     const at = ids.indexOf(this.#current ?? "");
     const to = ids[at < 0 ? 0 : Math.min(ids.length - 1, Math.max(0, at + step))];
     if (to === undefined) return;
-    const hash = `#${encodeURIComponent(to)}`;
-    if (location.hash === hash) this.#open(to);
-    else location.hash = hash;
+    this.#visit(to);
+  }
+
+  /** Goes to a task, and gives it a place in the browser's history. */
+  #visit(id: string): void {
+    const hash = `#${encodeURIComponent(id)}`;
+    if (location.hash !== hash) location.hash = hash; // no link is followed: in a notebook's frame it would lead to the notebook
+    this.#open(id);
+  }
+
+  #click(event: MouseEvent): void {
+    const href = (event.target as Element | null)?.closest("a")?.getAttribute("href");
+    if (!href?.startsWith("#") || href === "#" || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    this.#visit(decodeURIComponent(href.slice(1)));
   }
 
   #skip(event: Event): void {

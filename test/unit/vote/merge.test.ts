@@ -52,10 +52,12 @@ test("files that disagree on the number of test inputs are refused, and named", 
   );
 });
 
-test("weights are one number above 0 for each file", () => {
+test("weights are one number for each file; 0 leaves one out, but not all", () => {
   assert.deepEqual(parseWeights(undefined, 3), [1, 1, 1]);
   assert.deepEqual(parseWeights("1, 2.5,.5", 3), [1, 2.5, 0.5]);
+  assert.deepEqual(parseWeights("0,1", 2), [0, 1]);
+  assert.throws(() => parseWeights("0,0.0", 2), /leaves every file out/);
   assert.throws(() => parseWeights("1,2", 3), new UserError("--weights 1,2: has 2 numbers for 3 files; give one for each file"));
-  for (const text of ["1,x", "1,0", "1,-1", "1,", "1,Infinity", "1,1e99"])
-    assert.throws(() => parseWeights(text, 2), /is not a number above 0/, text);
+  for (const text of ["1,x", "1,-1", "1,", "1,Infinity", "1,1e99"])
+    assert.throws(() => parseWeights(text, 2), /is not a number from 0 up/, text);
 });
