@@ -41,8 +41,9 @@ export async function deadlineRuns({ runs, atOnce, seed: firstSeed, budget: rang
     const log = bytes.all - bytes.snapshots;
     ends.push({ engine, budget, share, over, log, snapshots: bytes.snapshots, failed: trial.problems.length > 0 });
     const what = `seed ${seed}: ${budget} s, ${engine}, ${workers} workers, ${sync}, ${tasks} tasks, batch ${batch}`;
+    const notes = trial.notes.map((note) => `; ${note}`).join("");
     const lying = `${kilobytes(log)} of log and votes, ${kilobytes(bytes.snapshots)} of snapshots at most`;
-    trial.conclude(`${what}: ended after ${(100 * share).toFixed(1)} % (${over.toFixed(2)} s), ${lying}`, verbose);
+    trial.conclude(`${what}${notes}: ended after ${(100 * share).toFixed(1)} % (${over.toFixed(2)} s), ${lying}`, verbose);
   });
 
   const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;

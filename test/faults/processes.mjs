@@ -78,6 +78,15 @@ export function processesWith(text) {
     .map(Number);
 }
 
+/** Seconds for which a process's first thread was ready to run and no processor was free; 0 where there is no such process, or the system does not tell. */
+export function secondsWaited(pid) {
+  try {
+    return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[1]) / 1e9;
+  } catch {
+    return 0;
+  }
+}
+
 /** Sends a signal. @returns false where the process has ended since */
 export function signal(pid, name) {
   try {

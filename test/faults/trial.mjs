@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { processesWith, sleep, workersOf } from "./processes.mjs";
+import { processesWith, secondsWaited, sleep, workersOf } from "./processes.mjs";
 
 export const BUNDLE = resolve("submission/trm.mjs");
 const CHALLENGES = resolve("submission/sample-challenges.json");
@@ -14,6 +14,8 @@ export const GRACE_SECONDS = 2;
 /** What a process takes to start. */
 const START_SECONDS = 1;
 const LOOK_MILLIS = 100;
+/** Of the budget: a machine that is so busy tells little of a deadline. */
+const MUCH_WAITED = 0.2;
 const STANDSTILL_MILLIS = 1500;
 const SIGNALS = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
 
@@ -70,6 +72,8 @@ export class Trial {
   statuses = [0];
   notes = [];
   standstill = 0;
+  /** seconds for which its parent process waited for a processor */
+  waited = 0;
   stderr = "";
   /** most that lay in the run's folder at a look, bytes */
   bytes = { snapshots: 0, all: 0 };
@@ -172,6 +176,7 @@ export class Trial {
     clearInterval(this.looking);
     this.secondsOver = (this.endedAt - this.deadline) / 1000 - this.standstill;
     if (this.standstill > 0) this.notes.push(`the machine stood still for ${this.standstill.toFixed(1)} s`);
+    if (this.waited > MUCH_WAITED * this.settings.budget) this.notes.push(`it waited ${this.waited.toFixed(0)} s for a processor`);
     this.share = (this.endedAt - this.began) / (this.deadline - this.began);
     if (this.secondsOver > GRACE_SECONDS) this.problems.push(`ended ${this.secondsOver.toFixed(1)} s after its budget`);
     if (!this.statuses.includes(this.status)) this.problems.push(`exit status ${this.status}, expected ${this.statuses.join(" or ")}`);
@@ -232,6 +237,7 @@ export class Trial {
     if (this.lookedAt !== undefined && now - this.lookedAt > STANDSTILL_MILLIS)
       this.standstill += (now - this.lookedAt - LOOK_MILLIS) / 1000;
     this.lookedAt = now;
+    this.waited = Math.max(this.waited, secondsWaited(this.parent));
     this.bytes.snapshots = Math.max(this.bytes.snapshots, bytesUnder(join(this.runDir, "snapshot")));
     this.bytes.all = Math.max(this.bytes.all, bytesUnder(this.runDir));
     let text;
