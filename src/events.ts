@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import pino from "pino";
 import { AppendFile } from "./files/append.ts";
+import { LiveBlock } from "./live-block.ts";
 
 export type LogLevel = "error" | "warn" | "info" | "debug";
 
@@ -10,6 +11,8 @@ export type LogLevel = "error" | "warn" | "info" | "debug";
 export interface EventLog {
   /** something that happened; `fields` are for machines, `text` for people */
   emit(level: LogLevel, name: string, text: string, fields?: Record<string, unknown>): void;
+  /** where standard error is a terminal that somebody looks at: lines there that are renewed in place, instead of those of `progress` */
+  readonly live?: LiveBlock | undefined;
   /** writes out what is buffered */
   close(): void;
 }
@@ -27,8 +30,15 @@ const ORDER: readonly LogLevel[] = ["error", "warn", "info", "debug"];
  * @param seconds since the run began, put before each line
  * @throws what the file system throws where the file can't be made
  */
-export function openEventLog(options: { readonly file?: string | undefined; readonly level: LogLevel; seconds(): number }): EventLog {
+export function openEventLog(options: {
+  readonly file?: string | undefined;
+  readonly level: LogLevel;
+  /** show progress in place, where there is a terminal for it */
+  readonly live?: boolean;
+  seconds(): number;
+}): EventLog {
   const shown = ORDER.indexOf(options.level);
+  const live = options.live && shown >= ORDER.indexOf("info") ? liveBlock() : undefined;
   let file: AppendFile | undefined;
   if (options.file !== undefined) {
     mkdirSync(dirname(options.file), { recursive: true });
@@ -42,15 +52,34 @@ export function openEventLog(options: { readonly file?: string | undefined; read
       { write: (line: string) => file.append(Buffer.from(line)) },
     );
   return {
+    live,
     emit(level, name, text, fields = {}) {
       const seconds = options.seconds();
       logger?.[level]({ ...fields, event: name, seconds: Math.round(seconds * 1000) / 1000 }, text);
-      if (ORDER.indexOf(level) > shown) return;
+      if (ORDER.indexOf(level) > shown || (live && name === "progress")) return;
       const mark = level === "warn" ? "warning: " : level === "error" ? "error: " : "";
-      console.error(`[${seconds.toFixed(1).padStart(6)} s] ${mark}${text}`);
+      const line = `[${seconds.toFixed(1).padStart(6)} s] ${mark}${text}`;
+      if (live) live.print(line);
+      else console.error(line);
     },
     close() {
+      live?.show([]);
       file?.close();
     },
   };
+}
+
+/** A block at the foot of standard error, if that is a terminal which can be drawn on. */
+function liveBlock(): LiveBlock | undefined {
+  const { stderr } = process;
+  if (!stderr.isTTY || process.env.TERM === "dumb") return undefined;
+  return new LiveBlock({
+    write: (text) => stderr.write(text),
+    get columns() {
+      return stderr.columns || 80;
+    },
+    get rows() {
+      return stderr.rows || 24;
+    },
+  });
 }

@@ -3,11 +3,14 @@ import type { Clock } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
 import type { EventLog } from "../events.ts";
 import type { Report } from "../parallel/job.ts";
+import { liveView } from "./live-view.ts";
 
 /** Seconds between two lines. */
 const LINE_SECONDS = 5;
 /** A longer run tells of itself about this often. */
 const LINES = 1500;
+/** A terminal is drawn anew at most this often. */
+const LIVE_SECONDS = 0.2;
 /** Weight of the newest report in the running means. */
 const MEAN_WEIGHT = 0.1;
 
@@ -18,6 +21,13 @@ export class RunProgress {
   readonly #every: number;
   readonly #rss: number[];
   readonly #tensors: number[];
+  readonly #budgetSeconds: number;
+  /** by rank: optimizer steps, seconds of one, and when it was heard of */
+  readonly #steps: { step: number; stepSeconds: number; heardAt: number | undefined }[];
+  readonly #votes: () => number;
+  #told = "";
+  #phaseBegan = 0;
+  #drawn = Number.NEGATIVE_INFINITY;
   #phase = "load";
   /** seconds since the process started at which the phase should end */
   #phaseEnds = 0;
@@ -28,12 +38,16 @@ export class RunProgress {
   #step = 0;
   #ended = false;
 
-  constructor(log: EventLog, clock: Clock, workers: number, budgetSeconds: number) {
+  /** @param votes that there are so far */
+  constructor(log: EventLog, clock: Clock, workers: number, budgetSeconds: number, votes: () => number = () => 0) {
     this.#log = log;
     this.#clock = clock;
     this.#every = Math.max(LINE_SECONDS, budgetSeconds / LINES);
     this.#rss = new Array<number>(workers).fill(0);
     this.#tensors = new Array<number>(workers).fill(0);
+    this.#budgetSeconds = budgetSeconds;
+    this.#votes = votes;
+    this.#steps = Array.from({ length: workers }, () => ({ step: 0, stepSeconds: 0, heardAt: undefined }));
   }
 
   /** Optimizer steps that were told of. */
@@ -59,15 +73,20 @@ export class RunProgress {
   /** A phase begins; it should end at `ends` seconds since the process started. */
   phase(name: string, ends: number): void {
     this.#phase = name;
+    this.#phaseBegan = this.#clock.now();
     this.#phaseEnds = ends;
+    this.#told = "";
     this.#log.emit("debug", "phase", `phase ${name}`, { phase: name, ends });
     this.#shown = Number.NEGATIVE_INFINITY;
+    this.#draw(true);
   }
 
   /** A worker's report of a training step. Metrics are the whole batch's where workers are joined; those of the one that `leads` are told. */
   worker(rank: number, { progress, rssBytes, tensors }: Extract<Report, { kind: "progress" }>, leads: boolean): void {
     this.#rss[rank] = Math.max(this.#rss[rank]!, rssBytes);
     this.#tensors[rank] = tensors;
+    this.#steps[rank] = { step: progress.step, stepSeconds: progress.stepSeconds, heardAt: this.#clock.now() };
+    this.#draw();
     const mix = (old: number | undefined, value: number): number => (old === undefined ? value : old + MEAN_WEIGHT * (value - old));
     if (!leads) return;
     this.#step = progress.step;
@@ -76,6 +95,7 @@ export class RunProgress {
       this.#accuracy = mix(this.#accuracy, progress.accuracy / progress.finished);
       this.#exact = mix(this.#exact, progress.exact / progress.finished);
     }
+    this.#told = `step ${progress.step}/${progress.plannedSteps}   ${this.summary().replaceAll("  ", "   ")}`;
     this.#tell(`step ${progress.step}/${progress.plannedSteps}  ${this.summary()}  ${(1 / progress.stepSeconds).toFixed(2)} steps/s`, {
       step: progress.step,
       plannedSteps: progress.plannedSteps,
@@ -86,7 +106,9 @@ export class RunProgress {
 
   /** Predictions came in. `decided`: test inputs that are not predicted any more, since their two answers can't change. */
   predicted({ made, of, decided, testInputs }: Record<"made" | "of" | "decided" | "testInputs", number>): void {
-    this.#tell(`${made}/${of} predictions, ${decided}/${testInputs} test inputs decided`, { made, of, decided, testInputs });
+    this.#told = `${made}/${of} predictions, ${decided}/${testInputs} test inputs decided`;
+    this.#draw();
+    this.#tell(this.#told, { made, of, decided, testInputs });
   }
 
   /** Loss and accuracy of recent steps in words. */
@@ -99,6 +121,22 @@ export class RunProgress {
   end(): void {
     if (!this.#ended) this.#log.emit("debug", "ended", "the work has ended", { phase: this.#phase });
     this.#ended = true;
+    this.#log.live?.show([]);
+  }
+
+  /** Renews what a terminal shows. */
+  #draw(atOnce = false): void {
+    const now = this.#clock.now();
+    if (!this.#log.live || this.#ended || (!atOnce && now - this.#drawn < LIVE_SECONDS)) return;
+    this.#drawn = now;
+    const workers = this.#steps.map(({ step, stepSeconds, heardAt }, rank) => ({
+      step,
+      stepSeconds,
+      rssBytes: this.#rss[rank]!,
+      heardAgo: heardAt === undefined ? undefined : now - heardAt,
+    }));
+    const phase = { phase: this.#phase, phaseBegan: this.#phaseBegan, phaseEnds: this.#phaseEnds };
+    this.#log.live.show(liveView({ now, budgetSeconds: this.#budgetSeconds, ...phase, told: this.#told, votes: this.#votes(), workers }));
   }
 
   #tell(text: string, fields: Record<string, unknown>): void {

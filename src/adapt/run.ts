@@ -58,7 +58,7 @@ export class Run {
     this.#answers.restore(state.earlier ?? []);
     const score = request.solutions && (() => this.#answers.score(CURVE_KS));
     this.#curve = new LearningCurve(state.record, score, () => clock.now());
-    this.#progress = new RunProgress(log, clock, request.workers, request.budgetSeconds);
+    this.#progress = new RunProgress(log, clock, request.workers, request.budgetSeconds, () => this.#answers.votes);
   }
 
   /** Leaves the best submission so far and ends the workers. @param ended false for a signal: the run could be taken up again */

@@ -80,6 +80,7 @@ export interface RunArgs extends RehearsalArgs, MemoryArgs {
   config: string | undefined;
   seed?: string;
   json?: boolean;
+  quiet: boolean;
   logLevel?: LogLevel;
 }
 
@@ -172,6 +173,7 @@ export const runCommand: CommandModule<object, RunArgs> = {
         })
         .option("limit", { type: "number", describe: "work on the first N tasks only; the others get fallback answers" })
         .option("tasks", { type: "string", describe: "work on these task ids only, comma-separated" })
+        .option("quiet", { type: "boolean", default: false, describe: "warnings and errors alone; no progress, no table" })
         .option("leave-out", {
           type: "number",
           describe:
@@ -198,7 +200,7 @@ export const runCommand: CommandModule<object, RunArgs> = {
     ) as unknown as Argv<RunArgs>,
   handler: (given) =>
     executeRun(given, (run, result, solutions) => {
-      if (!given.json && !given.planOnly) printTable(run, result, solutions);
+      if (!given.json && !given.planOnly && !given.quiet) printTable(run, result, solutions);
       if (given.json) console.log(JSON.stringify(result));
     }),
 };
@@ -239,7 +241,8 @@ export async function executeRun(
     const log = writing(`--${option} ${path}`, () =>
       openEventLog({
         file: path === undefined ? undefined : join(path, "events.jsonl"),
-        level: given.logLevel ?? "info",
+        level: given.quiet ? "warn" : (given.logLevel ?? "info"),
+        live: true,
         seconds: () => clock.now(),
       }),
     );

@@ -13,14 +13,14 @@ function escaped(text: string): string {
  *
  * Whatever stands in the data, it stays data: no "<" of theirs is in the file, and the page runs no script but its own, known by its hash.
  *
- * @param connect sources that the page may ask for newer data; none for a file
+ * @param options.follow the page is served, and asks its server for newer data at `/data`
  */
-export function reportHtml(data: ReportData, connect = "'none'"): string {
+export function reportHtml(data: ReportData, { follow = false }: { readonly follow?: boolean } = {}): string {
   const json = JSON.stringify(data).replaceAll("<", "\\u003c");
   const hash = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
-  const policy = `default-src 'none'; script-src ${hash(script)}; style-src 'unsafe-inline'; img-src data:; connect-src ${connect}; base-uri 'none'; form-action 'none'`;
+  const policy = `default-src 'none'; script-src ${hash(script)}; style-src 'unsafe-inline'; img-src data:; connect-src ${follow ? "'self'" : "'none'"}; base-uri 'none'; form-action 'none'`;
   return `<!doctype html>
-<html lang="en">
+<html lang="en"${follow ? " data-follow" : ""}>
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${policy}">

@@ -15,6 +15,9 @@ const STATES = {
   "broken-off": { text: "broken off", kind: "bad" },
 } as const;
 
+/** Between two questions to the server of a run that is followed. */
+const ASK_MILLIS = 3000;
+
 const KEYS: readonly (readonly [readonly string[], string])[] = [
   [["j", "k"], "next, previous task"],
   [["↑", "↓"], "the same, in the list"],
@@ -47,6 +50,8 @@ class Page {
   readonly #help = this.#makeHelp();
   #judged = new Map<string, Judged>();
   #current: string | undefined;
+  /** the tasks that are shown, as text */
+  #tasks: string | undefined;
 
   constructor(body: HTMLElement) {
     const to = (section: HTMLElement) => () => section.scrollIntoView();
@@ -101,16 +106,27 @@ class Page {
     this.#state.className = `badge ${kind}`;
     this.#state.textContent = text;
     this.#judged = new Map(data.tasks.map((task, i) => [task.id, judge(task, i)]));
-    this.#overview.replaceChildren(summarySection(data, [...this.#judged.values()]), this.#settingsOf(data));
-    this.#timeline.replaceChildren(element("h2", { id: "timeline-title" }, "Plan and timeline"), timelineSection(data));
-    const charts = data.curves.map(chart);
-    this.#curves.replaceChildren(
-      element("h2", { id: "curves-title" }, "Curves"),
-      charts.length > 0 ? element("div", { class: "charts" }, ...charts) : element("p", { class: "soft" }, "No curve yet."),
-    );
+    this.#renew(this.#overview, () => [summarySection(data, [...this.#judged.values()]), this.#settingsOf(data)]);
+    this.#renew(this.#timeline, () => [element("h2", { id: "timeline-title" }, "Plan and timeline"), timelineSection(data)]);
+    this.#renew(this.#curves, () => {
+      const charts = data.curves.map(chart);
+      const drawn = charts.length > 0 ? element("div", { class: "charts" }, ...charts) : element("p", { class: "soft" }, "No curve yet.");
+      return [element("h2", { id: "curves-title" }, "Curves"), drawn];
+    });
+    const tasks = JSON.stringify(data.tasks);
+    if (tasks === this.#tasks) return;
+    this.#tasks = tasks;
     this.#list.show([...this.#judged.values()], this.#current);
     if (this.#current === undefined) this.#followHash();
     else this.#drawTask();
+  }
+
+  /** Draws a part anew; what is unfolded stays so. A part that somebody is in with the keyboard is left as it is for now. */
+  #renew(section: HTMLElement, draw: () => Node[]): void {
+    if (section.contains(document.activeElement)) return;
+    const open = [...section.querySelectorAll("details")].map((details) => details.open);
+    section.replaceChildren(...draw());
+    for (const [i, details] of [...section.querySelectorAll("details")].entries()) details.open = open[i] ?? details.open;
   }
 
   #settingsOf({ settings }: ReportData): HTMLElement {
@@ -295,5 +311,25 @@ function isNarrow(): boolean {
   return innerWidth <= 900;
 }
 
+/** Asks the server for newer data until the run is over, or the server is. */
+function keepUp(page: Page, data: ReportData): void {
+  let tag: string | undefined;
+  const ask = async (): Promise<void> => {
+    try {
+      const answer = await fetch(`/data${location.search}`, { headers: tag === undefined ? {} : { "If-None-Match": tag } });
+      if (answer.status === 200) {
+        tag = answer.headers.get("ETag") ?? undefined;
+        const newer = (await answer.json()) as ReportData;
+        page.show(newer);
+        if (newer.state === "finished") return;
+      }
+    } catch {} // the server is gone, or busy: what was shown stays
+    setTimeout(ask, ASK_MILLIS);
+  };
+  if (data.state !== "finished") setTimeout(ask, ASK_MILLIS);
+}
+
 const page = new Page(document.body);
-page.show(JSON.parse(document.getElementById("report-data")!.textContent!) as ReportData);
+const data = JSON.parse(document.getElementById("report-data")!.textContent!) as ReportData;
+page.show(data);
+if ("follow" in document.documentElement.dataset) keepUp(page, data);

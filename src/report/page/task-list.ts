@@ -155,7 +155,14 @@ export class TaskList {
     this.#observer?.disconnect();
     this.#observer = new IntersectionObserver((seen) => this.#draw(seen), { rootMargin: "200px" });
     const items = this.#shown.map((judged) => this.#item(judged));
+    const { scrollTop } = this.#items;
+    const focused = this.#items.contains(document.activeElement) ? (document.activeElement as HTMLElement).dataset.id : undefined;
     this.#items.replaceChildren(...items);
+    this.#items.scrollTop = scrollTop;
+    if (focused !== undefined)
+      this.#links()
+        .find((link) => link.dataset.id === focused)
+        ?.focus({ preventScroll: true });
     if (items.length === 0) this.#items.append(element("li", { class: "empty" }, "No task is like that."));
     this.select(this.#current);
   }
