@@ -6,7 +6,7 @@
  * training pair. Augmenting training pairs (colours, symmetries) can still turn one rule into a reserved one of its kind: what stays
  * unseen is the task, not the idea.
  */
-import { equalGrids, type Grid, gridKey } from "../arc/grid.ts";
+import { equalGrids, type Grid, gridText } from "../arc/grid.ts";
 import type { Pair, Task } from "../arc/task.ts";
 import { UserError } from "../errors.ts";
 import { createRandom, type Random } from "../random.ts";
@@ -51,7 +51,7 @@ export function isReservedRule(kind: TaskKind, rule: TaskRule): boolean {
 
 /** Whether a scene is kept out of training so that sample tasks can show it. */
 export function isReservedScene(input: Grid): boolean {
-  return isOneInEight(`scene ${gridKey(input)}`);
+  return isOneInEight(`scene ${gridText(input)}`);
 }
 
 /** The same one in eight of all texts on every machine. */

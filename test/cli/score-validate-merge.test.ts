@@ -37,6 +37,7 @@ test("score prints a table, or one JSON object with --json", () => {
     "pass@1PerTask": 1 / 4,
     "pass@2": 2 / 3,
     "pass@2PerTask": 1 / 2,
+    oracle: 2 / 3,
     tasks: 2,
     testInputs: 3,
     tasksSolved: 1,
@@ -105,4 +106,42 @@ test("merge refuses weights that don't fit the files, and writes nothing", () =>
   assert.equal(status, 1);
   assert.match(stderr, /--weights 1,2: has 2 numbers for 1 files/);
   assert.throws(() => readFileSync(out), { code: "ENOENT" });
+});
+
+/** What other systems hand in for 60 tasks: one with ten attempts that is right in its third, one with two that is right where the task is even. */
+function otherSystems(): { ten: string; two: string; truth: string; tasks: string } {
+  const ids = Array.from({ length: 60 }, (_, i) => `t${i}`);
+  const ten = ids.map((id) => {
+    const list = Array.from({ length: 10 }, (_, k) => `"attempt_${k + 1}": [[${k === 2 ? 1 : [5, 6, 1, 7, 8, 9, 0, 5, 6, 7][k]}]]`);
+    return `"${id}": [{${list.join(", ")}}]`;
+  });
+  const two = ids.map((id, i) => `"${id}": [${i % 2 === 0 ? attempts(1, 2) : attempts(3, 2)}]`);
+  return {
+    ten: put("ten.json", `{${ten.join(", ")}}`),
+    two: put("two.json", `{${two.join(", ")}}`),
+    truth: put("truth.json", `{${ids.map((id) => `"${id}": [[[1]]]`).join(", ")}}`),
+    tasks: put("tasks.json", `{${ids.map((id) => `"${id}": ${task(1)}`).join(", ")}}`),
+  };
+}
+
+test("merge --solutions finds weights over files of two and of ten attempts, and tells what each adds; --weights then gives the same", () => {
+  const { ten, two, truth, tasks } = otherSystems();
+  const [found, given] = [join(folder, "found.json"), join(folder, "given.json")];
+  const { status, last, stderr } = trm("merge", ten, two, "--solutions", truth, "--challenges", tasks, "--out", found, "--json");
+  assert.equal(status, 0, stderr);
+  const { weights, weighing } = JSON.parse(last);
+  assert.deepEqual([weighing.tasks, weighing.testInputs, weighing.crossValidated.folds], [60, 60, 5]);
+  const [first, second] = weighing.systems;
+  assert.deepEqual([first.file, first["pass@2"], first.only, second["pass@1"], second["pass@2"], second.only], [ten, 0, 0, 0.5, 0.5, 0.5]);
+  assert.equal(weighing.oracle, 0.5);
+  assert.ok(second.adds >= 0.5);
+  assert.equal(trm("merge", ten, two, "--weights", weights.join(","), "--challenges", tasks, "--out", given).status, 0);
+  assert.equal(readFileSync(given, "utf8"), readFileSync(found, "utf8"));
+  const scored = JSON.parse(trm("score", found, "--solutions", truth, "--json").last);
+  assert.equal(scored["pass@2"], (weighing.holds ? weighing.found : weighing.equal)["pass@2"]);
+  const table = trm("merge", ten, two, "--solutions", truth, "--challenges", tasks, "--out", found);
+  assert.match(table.stdout, /--weights [\d.]+,[\d.]+$/m);
+  assert.match(table.stdout, /two\.json +[\d.]+ +50\.00 % +50\.00 % +50\.00 % {2}\+[\d.]+ % ± [\d.]+/);
+  const both = trm("merge", ten, two, "--solutions", truth, "--weights", "1,1", "--out", found);
+  assert.match(both.stderr, /--solutions finds weights: leave --weights out/);
 });

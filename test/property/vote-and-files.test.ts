@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { parseChallenges } from "../../src/arc/challenges-json.ts";
-import { type Grid, gridFromRows, gridKey, gridToRows } from "../../src/arc/grid.ts";
+import { type Grid, gridFromKey, gridFromRows, gridKey, gridToRows } from "../../src/arc/grid.ts";
 import { fileMembers } from "../../src/arc/json-scan.ts";
 import { InputError } from "../../src/errors.ts";
 import { formatCandidates, parseAnswers } from "../../src/predict/candidate-file.ts";
@@ -63,6 +63,24 @@ test("a vote ignores the order in which candidates arrive and how they are dealt
       assert.deepEqual(asTheyCome.ranked("t", 0), inOrder.ranked("t", 0));
     }),
   );
+});
+
+test("a key gives its grid back, and keys of grids of one shape are in the order of their colours", () => {
+  const shape = fc.tuple(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 1, max: 30 }));
+  const colors = (length: number) => fc.uint8Array({ min: 0, max: 9, minLength: length, maxLength: length });
+  const two = shape.chain(([rows, cols]) =>
+    fc
+      .tuple(colors(rows * cols), colors(rows * cols))
+      .map((cells) => cells.map((own): Grid => ({ rows, cols, cells: own })) as [Grid, Grid]),
+  );
+  fc.assert(
+    fc.property(two, ([a, b]) => {
+      assert.deepEqual(gridFromKey(gridKey(a)), a);
+      assert.equal(gridKey(a) < gridKey(b), Buffer.compare(a.cells, b.cells) < 0);
+      assert.equal(gridKey(a) === gridKey(b), Buffer.compare(a.cells, b.cells) === 0);
+    }),
+  );
+  assert.deepEqual(gridFromKey(gridKey(gridFromRows([]))), gridFromRows([]));
 });
 
 test("merging ignores the order of the files", () => {

@@ -50,8 +50,8 @@ class Page {
   readonly #help = this.#makeHelp();
   #judged = new Map<string, Judged>();
   #current: string | undefined;
-  /** the tasks that are shown, as text */
-  #tasks: string | undefined;
+  /** the tasks that are shown */
+  #tasks: ReportData["tasks"] | undefined;
 
   constructor(body: HTMLElement) {
     const to = (section: HTMLElement) => () => section.scrollIntoView();
@@ -113,9 +113,9 @@ class Page {
       const drawn = charts.length > 0 ? element("div", { class: "charts" }, ...charts) : element("p", { class: "soft" }, "No curve yet.");
       return [element("h2", { id: "curves-title" }, "Curves"), drawn];
     });
-    const tasks = JSON.stringify(data.tasks);
-    if (tasks === this.#tasks) return;
-    this.#tasks = tasks;
+    const before = this.#tasks;
+    this.#tasks = data.tasks;
+    if (before && JSON.stringify(before) === JSON.stringify(data.tasks)) return;
     this.#list.show([...this.#judged.values()], this.#current);
     if (this.#current === undefined) this.#followHash();
     else this.#drawTask();
