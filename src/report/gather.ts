@@ -21,7 +21,7 @@ export function gatherReport(run: ReadRun, now: number): ReportData {
   const { tasks, kept } = withinCharacters(all, MOST_CHARACTERS);
   const result = events.findLast(({ event }) => event === "result");
   const isOver = result !== undefined && !events.slice(events.lastIndexOf(result)).some(({ event }) => event === "goes-on");
-  const elapsedSeconds = events.at(-1)?.seconds ?? 0;
+  const elapsedSeconds = (isOver ? result : events.at(-1))?.seconds ?? 0; // the report itself comes after the result
   const overTime = solutions && scoreOverTime(run.votes, chosen, solutions, events);
   const summary = { ...summaryOf(run, all, chosen, result), elapsedSeconds };
   return {
