@@ -1,9 +1,9 @@
 /** A share of the tasks, for a run on one of several machines; and what its candidate file says of where it belongs. */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import type { Task } from "../arc/task.ts";
 import { canvasSideFor } from "../encode/canvas-side.ts";
+import { sha256Of } from "../files/sha256.ts";
 import type { Part, Shard } from "../vote/parts.ts";
 
 /** What a task costs beside others: cells of its canvas, for each demonstration that is trained on and each test input that is predicted. */
@@ -57,8 +57,9 @@ export async function partOf(shard: Shard, tasks: readonly Task[], { config, che
   };
 }
 
+/** Of the files' own hashes, one after the other. */
 async function filesSha256(folder: string, names: readonly string[]): Promise<string> {
   const hash = createHash("sha256");
-  for (const name of names) for await (const chunk of createReadStream(join(folder, name))) hash.update(chunk as Buffer);
+  for (const name of names) hash.update(await sha256Of(join(folder, name)));
   return hash.digest("hex");
 }

@@ -1,10 +1,9 @@
 /** The list of a bundle's files with their SHA-256, and whether they still fit it. */
-import { createHash } from "node:crypto";
-import { createReadStream, readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import * as z from "zod";
 import { writeFileAtomically } from "./atomic.ts";
+import { sha256Of } from "./sha256.ts";
 
 export const MANIFEST_FILE = "manifest.json";
 
@@ -79,10 +78,4 @@ async function problemOf(
   if (!stat?.isFile()) return "is missing";
   if (expected.bytes !== undefined && stat.size !== expected.bytes) return `has ${stat.size} bytes, ${expected.bytes} were packed`;
   return (await sha256Of(path)) === expected.sha256 ? undefined : "has changed since it was packed (SHA-256)";
-}
-
-async function sha256Of(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
-  return hash.digest("hex");
 }

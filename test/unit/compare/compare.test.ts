@@ -10,7 +10,9 @@ import { createRandom } from "../../../src/random.ts";
 
 const anyValues = fc
   .tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 12 }))
-  .chain(([S, T]) => fc.array(fc.array(fc.constantFrom<number>(0, 0.5, 1), { minLength: T, maxLength: T }), { minLength: S, maxLength: S }));
+  .chain(([S, T]) =>
+    fc.array(fc.array(fc.constantFrom<number>(0, 0.5, 1), { minLength: T, maxLength: T }), { minLength: S, maxLength: S }),
+  );
 
 test("an estimate is the mean, lies in its interval, and the interval within the values", () => {
   fc.assert(
