@@ -13,8 +13,9 @@ import { RECIPE } from "../config/recipe.ts";
 import { UserError } from "../errors.ts";
 import { type Score, scoreAnswers, scoreTable } from "../score/pass-at-k.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
+import { executeRun } from "./execute-run.ts";
 import { withMemoryFlags } from "./memory-flags.ts";
-import { executeRun, RUN_DEFAULTS, type RunArgs } from "./run.ts";
+import { RUN_DEFAULTS, type RunArgs } from "./run-args.ts";
 import { chooseTasks } from "./run-options.ts";
 import { describeOutcomes } from "./run-table.ts";
 

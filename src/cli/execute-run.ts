@@ -1,0 +1,276 @@
+/** A run from its options to the end of its process. */
+import { existsSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join, resolve } from "node:path";
+import { leaveOut } from "../adapt/left-out.ts";
+import type { RunRequest, RunResult } from "../adapt/request.ts";
+import { Run } from "../adapt/run.ts";
+import { RunFolder, refuseOtherTasks, tasksSha256, unkeptState } from "../adapt/run-folder.ts";
+import { setUp } from "../adapt/setup.ts";
+import { partOf, type RunIdentity, shareOf } from "../adapt/shard.ts";
+import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
+import type { Entry } from "../arc/challenges-json.ts";
+import { TASKS_FILE, writeRunTasks } from "../arc/run-tasks-file.ts";
+import type { Solutions } from "../arc/solutions-json.ts";
+import type { Task } from "../arc/task.ts";
+import { type ChosenEngine, chooseEngine, workerEnvironment } from "../backend/choose.ts";
+import { compilationCache } from "../backend/compilation-cache.ts";
+import { countGpus, gpuMemory } from "../backend/gpus.ts";
+import { memoryShare } from "../backend/memory-share.ts";
+import type { DeviceName } from "../bench/device-profiles.ts";
+import { projectTimes } from "../bench/machine-times.ts";
+import { RehearsalClock, realClock } from "../budget/clock.ts";
+import { parseDuration } from "../budget/duration.ts";
+import { loadCheckpoint } from "../checkpoint/load.ts";
+import type { Recipe, SettingName } from "../config/recipe.ts";
+import { messageOf, UserError } from "../errors.ts";
+import { type EventLog, openEventLog } from "../events.ts";
+import { fallbackSubmission } from "../submission/fallback.ts";
+import { validateSubmission } from "../submission/validate.ts";
+import { writeSubmission } from "../submission/write.ts";
+import { mayUseXla } from "../trace/compilation.ts";
+import { memoryWishes } from "./memory-flags.ts";
+import { printPlanElsewhere } from "./plan-elsewhere.ts";
+import { checkRehearsal, deviceMemory, fullSizeCheckpoint, REHEARSED_GPUS, REHEARSED_OUT } from "./rehearsal-flags.ts";
+import { RUN_DEFAULTS, type RunArgs } from "./run-args.ts";
+import { chooseTasks, parseCanvas, parseShard, parseWorkers, spentSeconds, workersFor } from "./run-options.ts";
+import { forgetReport, reportAtEnd } from "./run-report.ts";
+import { keptOptions, optionsOf, resolveSettings, settingsOf } from "./run-resume.ts";
+
+/** Kept at the very end, for the process to print its result and to leave. */
+const LEAVING_SECONDS = 0.15;
+
+/** Signals that end a run in order, with the numbers that its exit status tells of them. */
+const SIGNALS = [
+  ["SIGINT", 2],
+  ["SIGTERM", 15],
+  ["SIGHUP", 1],
+] as const;
+
+/**
+ * Runs with these options, and ends the process.
+ *
+ * @param tell prints what came of it
+ */
+export async function executeRun(
+  given: RunArgs,
+  tell: (run: Run, result: RunResult, solutions: Solutions | undefined) => void,
+): Promise<void> {
+  let run: Run | undefined;
+  let folder: RunFolder | undefined;
+  let { out } = given;
+  for (const [signal, number] of SIGNALS) {
+    process.once(signal, () => {
+      run?.stop();
+      folder?.close();
+      console.error(`${signal}: ${run ? `the best submission so far is in ${out}` : "nothing had been begun"}`);
+      process.exit(128 + number);
+    });
+  }
+  const option = given.resume === undefined ? "run-dir" : "resume";
+  if (given.resume !== undefined && given.runDir !== undefined && resolve(given.resume) !== resolve(given.runDir))
+    throw new UserError(`--resume ${given.resume} and --run-dir ${given.runDir}: name the folder once`);
+  checkRehearsal(given);
+  if (given.planOnly && (given.runDir ?? given.resume) !== undefined)
+    throw new UserError(`--plan-only writes nothing: leave --${option} out`);
+  const path = given[option === "resume" ? "resume" : "runDir"];
+  if (path !== undefined) folder = writing(`--${option} ${path}`, () => RunFolder.open(path, given.resume !== undefined));
+  try {
+    const earlier = folder?.earlier;
+    const timeScale = earlier ? (earlier.config.arguments.timeScale as number | undefined) : given.timeScale;
+    const rehearsalClock = timeScale === undefined ? undefined : new RehearsalClock(timeScale, earlier?.elapsedSeconds);
+    const clock = rehearsalClock ?? realClock(earlier ? earlier.elapsedSeconds - performance.now() / 1000 : spentSeconds(given.startedAt));
+    const log = writing(`--${option} ${path}`, () =>
+      openEventLog({
+        file: path === undefined ? undefined : join(path, "events.jsonl"),
+        level: given.quiet ? "warn" : (given.logLevel ?? "info"),
+        live: true,
+        seconds: () => clock.now(),
+      }),
+    );
+    const args = earlier ? optionsOf(earlier, given, log) : given;
+    const { device } = args;
+    out = args.timeScale !== undefined && args.out === RUN_DEFAULTS.out ? REHEARSED_OUT : args.out;
+    // What can be wrong with the options is told before anything is written; then a valid submission comes first of all.
+    const needed = device === undefined ? (["challenges", "checkpoint"] as const) : (["challenges"] as const);
+    if (needed.some((name) => args[name] === undefined)) {
+      const missing = needed.filter((name) => args[name] === undefined).map((name) => `--${name}`);
+      const why = given.resume === undefined ? "" : `; ${given.resume} holds no run that could be taken up`;
+      throw new UserError(`${missing.join(" and ")} must be given${why}`);
+    }
+    const budgetSeconds = parseDuration(args.budget, "--budget");
+    const snapshotSeconds = parseDuration(args.snapshotEvery, "--snapshot-every");
+    const resolved = earlier ? settingsOf(earlier, given, log) : resolveSettings(args);
+    const canvas = parseCanvas(args.canvas);
+    if (args.steps !== undefined && !(Number.isInteger(args.steps) && args.steps >= 0))
+      throw new UserError(`--steps ${args.steps}: expected a whole number from 0 up`);
+    const askedWorkers = parseWorkers(args.workers);
+    const wishes = memoryWishes(args);
+    const challenges = readChallenges(args.challenges!);
+    if (args.leaveOut !== undefined && !(Number.isInteger(args.leaveOut) && args.leaveOut >= 0))
+      throw new UserError(`--leave-out ${args.leaveOut}: expected a whole number from 0 up`);
+    const all = chooseTasks(challenges.tasks, args);
+    const shard = args.shard === undefined ? undefined : parseShard(args.shard, process.env);
+    const wanted = shard ? shareOf(all, shard) : all;
+    const leftOut = args.leaveOut ? leaveOut(wanted, args.leaveOut) : undefined;
+    const chosen = leftOut?.tasks ?? wanted;
+    if (earlier) refuseOtherTasks(earlier, chosen, args.challenges!);
+    if (!args.planOnly) writing(`--out ${out}`, () => writeFallback(out, challenges.entries, earlier !== undefined, log));
+    if (folder && !earlier) {
+      const { recipe, origins } = resolved;
+      const settings = Object.entries(recipe).map(([name, value]) => [name, { value, origin: origins[name as SettingName] }]);
+      const config = { arguments: keptOptions(args), settings: Object.fromEntries(settings), tasksSha256: tasksSha256(chosen) };
+      writing(`--${option} ${path}`, () => folder?.begin(config, clock));
+    }
+    if (path !== undefined) forgetReport(path);
+    if (path !== undefined) keepTasks(join(path, TASKS_FILE), challenges.entries, chosen, log);
+    log.emit("debug", earlier ? "goes-on" : "begins", `the run ${earlier ? "goes on" : "begins"}: ${args.challenges}`);
+    log.emit("debug", "recipe", "settings of the adaptation", { ...resolved });
+    const state = folder?.state(clock, (text) => log.emit("warn", "disk", text)) ?? unkeptState(clock);
+    const checkpointConfig = args.checkpoint === undefined ? fullSizeCheckpoint() : loadCheckpoint(args.checkpoint).config;
+    const solutions: Solutions | undefined = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
+    const checkpoint = { folder: args.checkpoint ?? "", config: checkpointConfig };
+    const part = shard && (await partOf(shard, wanted, identityOf(args, resolved.recipe, all)));
+    const cores = availableParallelism();
+    const unkept = (text: string): void => log.emit("warn", "xla-cache", text);
+    const requestHere = (): RunRequest => {
+      const engine = chooseEngine(args.engine, args.tfLib);
+      const gpus = engine.engine === "tensorflow" ? countGpus() : 0;
+      checkGpus(gpus, engine, args.requireGpus, askedWorkers, log);
+      return requestOn(engine, gpus);
+    };
+    const requestElsewhere = async (elsewhere: DeviceName): Promise<RunRequest> => {
+      const engine: ChosenEngine = { engine: "tensorflow", location: undefined, reason: "on a machine that is not here" };
+      const asked = requestOn(engine, askedWorkers ?? REHEARSED_GPUS);
+      const { canvas, microBatch, recompute } = setUp(asked);
+      const { workers, recipe, checkpoint } = asked;
+      const precision = args.precision === "float32" ? "float32" : "bfloat16";
+      const projected = {
+        model: checkpoint.config.model,
+        canvas,
+        globalBatch: recipe.batchSize,
+        workers,
+        microBatch,
+        recompute,
+        precision,
+      } as const;
+      return { ...asked, onWasm: undefined, rehearsal: { timeScale: timeScale ?? 1, times: await projectTimes(elsewhere, projected) } };
+    };
+    const memoryOfGpus = (gpus: number): (number | undefined)[] =>
+      device === undefined ? gpuMemory(gpus) : new Array<number>(gpus).fill(deviceMemory(device));
+    const requestOn = (engine: ChosenEngine, gpus: number): RunRequest => {
+      const { recipe } = resolved;
+      const apart = args.sync === "none" ? state.record.notes.workers : undefined; // each has its own tasks and its own snapshots
+      const workers = Math.min(apart ?? workersFor(askedWorkers, gpus, cores), recipe.batchSize);
+      const cache = mayUseXla(args, gpus) ? compilationCache({ location: engine.location, asked: args.xlaCache, warn: unkept }) : {};
+      const threads = engine.engine === "tensorflow" && gpus === 0 ? Math.max(1, Math.floor(cores / workers)) : undefined;
+      return {
+        challenges,
+        challengesPath: args.challenges!,
+        chosen,
+        leftOut,
+        part,
+        solutions,
+        checkpoint,
+        scratch: args.scratch,
+        out,
+        runDir: path,
+        budgetSeconds,
+        steps: args.steps,
+        workers,
+        threads,
+        gpus,
+        compilation: { compile: args.compile, precision: args.precision },
+        engine,
+        environment: (rank) => ({
+          ...workerEnvironment(engine, threads),
+          ...cache,
+          ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: String(rank % gpus) }),
+        }),
+        joined: args.sync === "allreduce",
+        canvas,
+        memory: {
+          bytesPerWorker: memoryShare({ engine: engine.engine, workers, gpus: memoryOfGpus(gpus) }),
+          bytesWithoutGpu: memoryShare({ engine: engine.engine, workers, gpus: [] }),
+          ...wishes,
+        },
+        snapshotSeconds,
+        seed: args.seed ?? RUN_DEFAULTS.seed,
+        recipe,
+        planOnly: args.planOnly,
+        ...(args.engine === "auto" &&
+          engine.engine === "tensorflow" && { onWasm: () => requestOn({ ...chooseEngine("wasm"), reason: "TensorFlow failed" }, 0) }),
+      };
+    };
+    const request = await (device === undefined ? requestHere() : requestElsewhere(device));
+    if (device !== undefined && args.planOnly) return printPlanElsewhere(request, args.json ?? false);
+    rehearsalClock?.begin();
+    if (request.rehearsal)
+      log.emit("warn", "rehearsal", `a REHEARSAL of ${request.rehearsal.times.machine}: ${out} will hold made-up answers; never submit it`);
+    state.record.note({ workers: request.workers });
+    for (const event of ["uncaughtException", "unhandledRejection"] as const)
+      process.on(event, (error: unknown) => {
+        // A bug of ours; with hours of work at stake, whatever still works goes on.
+        log.emit("error", "internal", `internal: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      });
+    run = new Run(request, clock, log, state);
+    const result = await run.execute();
+    log.emit("debug", "result", "what came of the run", { result });
+    // In a rehearsal the clock runs faster than a page can be written; nothing waits for its deadline.
+    if (path !== undefined) await reportAtEnd(path, clock.timeScale === 1 ? budgetSeconds - clock.now() - LEAVING_SECONDS : 10, log);
+    log.close();
+    tell(run, result, solutions);
+  } finally {
+    folder?.close();
+  }
+  process.exit(0); // workers are gone; a timer or a socket left over must not hold the run past its budget
+}
+
+/** The first submission: fallback answers, unless a process before this one has left a better one. */
+function writeFallback(out: string, entries: readonly Entry[], resumed: boolean, log: EventLog): void {
+  if (resumed && existsSync(out) && validateSubmission(readFileSync(out, "utf8"), entries).length === 0) return;
+  writeSubmission(out, fallbackSubmission(entries), entries);
+  log.emit("info", "fallback", `${out}: valid fallback answers for all ${entries.length} tasks are in place`);
+}
+
+/** Keeps the tasks beside what becomes of them, for whoever looks at the run; it goes without. */
+function keepTasks(path: string, entries: readonly Entry[], chosen: readonly Task[], log: EventLog): void {
+  try {
+    writeRunTasks(path, entries, chosen);
+  } catch (error) {
+    log.emit("warn", "tasks", `${path}: the tasks can't be kept: ${messageOf(error)}; \`trm report\` will need the challenges file`);
+  }
+}
+
+/** What the shards of a run have in common. */
+function identityOf(args: RunArgs, recipe: Recipe, tasks: readonly Task[]): RunIdentity {
+  const { scratch, steps, sync, canvas, leaveOut, checkpoint, seed } = args;
+  return {
+    config: { ...recipe, scratch, steps, sync, canvas, leaveOut, seed },
+    checkpoint: scratch ? undefined : checkpoint,
+    challengesSha256: tasksSha256(tasks),
+  };
+}
+
+/** Says at once what there is to run on. @throws UserError where that is less than was required */
+function checkGpus(gpus: number, { engine }: ChosenEngine, required: number | undefined, asked: number | undefined, log: EventLog): void {
+  const visible = `${gpus} ${gpus === 1 ? "GPU is" : "GPUs are"} visible`;
+  if (required !== undefined && gpus < required)
+    throw new UserError(
+      `--require-gpus ${required}: ${engine === "wasm" ? "the wasm engine uses none" : visible}; check the machine (nvidia-smi, CUDA_VISIBLE_DEVICES, \`trm doctor\`) or leave the option out`,
+    );
+  if (engine === "wasm") return;
+  if (gpus === 0) log.emit("warn", "gpus", "no GPU is visible: TensorFlow runs on the CPU");
+  else if (asked !== undefined && asked > gpus)
+    log.emit("warn", "gpus", `--workers ${asked}, but ${visible}: one worker on each, the global batch stays as it is`, { gpus, asked });
+}
+
+/** What `write` gives. @throws UserError that names the option where the file system refuses */
+function writing<T>(option: string, write: () => T): T {
+  try {
+    return write();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    throw new UserError(`${option}: can't be written: ${messageOf(error)}`, { cause: error });
+  }
+}
