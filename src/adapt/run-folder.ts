@@ -1,14 +1,14 @@
 /** The folder of a run: what was asked for, how far it has come, its votes and snapshots; for whoever looks on, and for `--resume`. */
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import * as z from "zod";
 import type { Task } from "../arc/task.ts";
 import { type Clock, monotonicSeconds } from "../budget/clock.ts";
 import { elapsedSince } from "../budget/elapsed.ts";
 import { InputError, messageOf, UserError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
-import { bootId, endLeftBehind, takeLock } from "../files/processes.ts";
+import { bootId, endLeftBehind, markedProcesses, takeLock } from "../files/processes.ts";
 import { readVoteLog, type VoteEntry, VoteLog } from "../predict/vote-log-file.ts";
 import { clockSchema, RECORD_FILE, type RunNotes, RunRecord, readRunRecord } from "./run-record-file.ts";
 
@@ -18,6 +18,8 @@ const VOTES_FILE = "votes.bin";
 const METRICS = ["metrics.jsonl", "tensorboard"];
 const SNAPSHOT_FOLDER = "snapshot";
 const LOCK_FILE = "run.lock";
+/** Tells in a worker's environment whose it is. */
+const FOLDER_VARIABLE = "TRM_RUN_DIR";
 
 const configSchema = z.looseObject({
   format: z.literal("trm-run-config"),
@@ -112,7 +114,8 @@ export class RunFolder {
    * @param refused is told where the file system refuses
    */
   state(clock: Clock, refused: (text: string) => void): RunState {
-    endLeftBehind(this.earlier?.notes?.processes ?? []);
+    // A worker that was stopped when its parent died can't have noticed; one that had just been started is not among the notes.
+    endLeftBehind([...(this.earlier?.notes?.processes ?? []), ...markedProcesses(FOLDER_VARIABLE, resolve(this.path))]);
     const votes = join(this.path, VOTES_FILE);
     const earlier = this.earlier && readVoteLog(votes);
     const record = join(this.path, RECORD_FILE);
@@ -123,6 +126,11 @@ export class RunFolder {
       snapshots: join(this.path, SNAPSHOT_FOLDER),
       earlier,
     };
+  }
+
+  /** What the run's workers have in their environment, to be found by. */
+  get mark(): Record<string, string> {
+    return { [FOLDER_VARIABLE]: resolve(this.path) };
   }
 
   /** Leaves the folder to others. */

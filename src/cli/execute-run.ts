@@ -183,6 +183,7 @@ export async function executeRun(
         compilation: { compile: args.compile, precision: args.precision },
         engine,
         environment: (rank) => ({
+          ...folder?.mark,
           ...workerEnvironment(engine, threads),
           ...cache,
           ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: String(rank % gpus) }),

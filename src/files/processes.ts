@@ -1,5 +1,5 @@
 /** Processes by more than their number, which is given out again, and the lock file that one of them holds. */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import * as z from "zod";
 import { UserError } from "../errors.ts";
 
@@ -22,6 +22,25 @@ export function identityOf(pid: number): ProcessIdentity | undefined {
 /** Whether this very process is still there. */
 export function isThere({ pid, started }: ProcessIdentity): boolean {
   return identityOf(pid)?.started === started;
+}
+
+/** Processes that were started with this value of an environment variable, this one apart; none where the system does not tell. */
+export function markedProcesses(variable: string, value: string): ProcessIdentity[] {
+  const mark = `${variable}=${value}`;
+  try {
+    const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+    return pids.filter((pid) => environmentOf(pid).includes(mark)).flatMap((pid) => identityOf(Number(pid)) ?? []);
+  } catch {
+    return [];
+  }
+}
+
+function environmentOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+  } catch {
+    return []; // it has ended since, or is another user's
+  }
 }
 
 /** Ends processes that an earlier process has left behind, if they are still there. @returns those that were */

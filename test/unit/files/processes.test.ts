@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { endLeftBehind, identityOf, isThere, takeLock } from "../../../src/files/processes.ts";
+import { endLeftBehind, identityOf, isThere, markedProcesses, takeLock } from "../../../src/files/processes.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "trm-lock-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -25,6 +25,25 @@ test("a process is told from a later one of the same number, and ended as the on
   await once(child, "exit");
   assert.equal(identityOf(child.pid!), undefined);
   assert.deepEqual(endLeftBehind([identity]), []);
+});
+
+test("processes are found by a mark in their environment, stopped ones too, and no others", linux, async () => {
+  const marked = (value: string): ReturnType<typeof spawn> =>
+    spawn(process.execPath, ["-e", "setTimeout(() => {}, 60000)"], { stdio: "ignore", env: { TRM_TEST_MARK: value } });
+  const children = [marked(folder), marked(folder), marked(`${folder}2`)];
+  children[0]!.kill("SIGSTOP");
+  const found = markedProcesses("TRM_TEST_MARK", folder);
+  assert.deepEqual(
+    found.map(({ pid }) => pid).sort(),
+    children
+      .slice(0, 2)
+      .map(({ pid }) => pid!)
+      .sort(),
+  );
+  assert.equal(endLeftBehind(found).length, 2);
+  await Promise.all(children.slice(0, 2).map((child) => once(child, "exit")));
+  assert.deepEqual(markedProcesses("TRM_TEST_MARK", folder), []);
+  children[2]!.kill("SIGKILL");
 });
 
 test("a lock is refused while its holder is there, and taken over after", linux, async () => {
