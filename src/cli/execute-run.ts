@@ -38,7 +38,7 @@ import { forgetReport, reportAtEnd } from "./run-report.ts";
 import { keptOptions, optionsOf, resolveSettings, settingsOf } from "./run-resume.ts";
 
 /** Kept at the very end, for the process to print its result and to leave. */
-const LEAVING_SECONDS = 0.15;
+const LEAVING_SECONDS = 0.3;
 
 /** Signals that end a run in order, with the numbers that its exit status tells of them. */
 const SIGNALS = [
