@@ -13,6 +13,9 @@ const TRAIN_COST = 3;
 const INTERIMS = { count: 3, rounds: 1, share: 0.03 };
 const CURVE = { count: 12, rounds: 8, share: 0.06 };
 
+const SLACK_SHARE = 0.02;
+const SLACK = { min: 0.2, max: 30 };
+
 /** A change of the training's end by less than this share of the budget is not worth a line. */
 const WORTH_A_LINE = 0.01;
 
@@ -38,13 +41,18 @@ export function planFrom(request: RunRequest, setup: Setup, measures: Measures, 
     ...measures,
     variants,
     actSteps,
-    reserve: measures.writeSeconds + leftOutSeconds(request, setup, measures),
+    reserve: slackOf(request.budgetSeconds) + measures.writeSeconds + leftOutSeconds(request, setup, measures),
     predictOnly: isPredictOnly(request),
     interims: wanted,
     predictAllowance: earlier?.predictAllowance,
   };
   const plan = planPhases(inputs);
   return earlier ? { ...plan, interims: earlier.interims, actSteps: Math.min(plan.actSteps, earlier.actSteps) } : plan;
+}
+
+/** Seconds between the training's end and the predictions' that are planned for nothing: the last step and its snapshot may take longer than the others. */
+function slackOf(budgetSeconds: number): number {
+  return Math.min(SLACK.max, Math.max(SLACK.min, SLACK_SHARE * budgetSeconds));
 }
 
 /** What measuring on left-out pairs takes, after the training. */

@@ -6,7 +6,7 @@ import { assertValid, folder, lastLine, SAMPLE, SAMPLE_SOLUTIONS, start, trm } f
 
 /** A twelve-hour run in half a minute. */
 const BUDGET = 41_400;
-const SCALE = 0.001;
+const SCALE = 0.0007;
 const noEngine = process.env.TRM_REQUIRE_TENSORFLOW
   ? false
   : "projecting steps needs the TensorFlow engine (TRM_REQUIRE_TENSORFLOW=1 insists)";
@@ -66,7 +66,7 @@ test("--plan-only --device prints the phases of the whole budget, end to end, an
   assert.equal(readdirSync(folder).length, before);
 });
 
-test("twelve hours of 240 tasks on 4 workers, a thousand times faster: phases, deadline, disk", { skip: noEngine }, async () => {
+test("twelve hours of 240 tasks on 4 workers, more than a thousand times faster: phases, deadline, disk", { skip: noEngine }, async () => {
   const runDir = join(folder, "rehearsed");
   const challenges = manyTasks(240);
   const out = join(folder, "rehearsed.json");
@@ -98,7 +98,7 @@ test("twelve hours of 240 tasks on 4 workers, a thousand times faster: phases, d
   assert.match(ended.stderr, /a REHEARSAL of 4 x L4/);
   assert.equal(result.lost, 0);
   const { total } = result.seconds;
-  // A reserve of five minutes is kept; of the rest nothing is left over. A real second is a thousand of these.
+  // A reserve of five minutes is kept; of the rest nothing is left over. A real second is more than a thousand of these.
   assert.ok(total <= BUDGET + 2 / SCALE, `${total} s of ${BUDGET}`);
   assert.ok(total >= 0.95 * BUDGET, `${total} s of ${BUDGET}`);
   const log = events(runDir);
@@ -134,7 +134,7 @@ test("a rehearsal is killed and taken up again on its own clock", { skip: noEngi
   running.child.kill("SIGKILL");
   await running.ended;
   const result = lastLine(await trm("run", ...args, "--resume", runDir)) as { seconds: { total: number } };
-  assert.ok(result.seconds.total <= BUDGET + 7000 && result.seconds.total >= 0.9 * BUDGET, `${result.seconds.total} s`);
+  assert.ok(result.seconds.total <= BUDGET + 10_000 && result.seconds.total >= 0.9 * BUDGET, `${result.seconds.total} s`);
   assert.ok(events(runDir).some(({ event }) => event === "resumed"));
 });
 
