@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../budget/clock.ts";
+import { boundedShare } from "../budget/planner.ts";
 import { messageOf } from "../errors.ts";
 import type { EventLog } from "../events.ts";
 import { identityOf, type ProcessIdentity } from "../files/processes.ts";
@@ -83,7 +84,7 @@ export class Crew {
       recovery: {
         folder: state.snapshots ?? this.#temporary!,
         everySeconds: request.snapshotSeconds,
-        silenceSeconds: Math.min(SILENCE.max, Math.max(SILENCE.min, SILENCE_SHARE * request.budgetSeconds * clock.timeScale)),
+        silenceSeconds: boundedShare(request.budgetSeconds * clock.timeScale, SILENCE_SHARE, SILENCE),
         rateScales: state.record.notes.rateScales,
       },
     });

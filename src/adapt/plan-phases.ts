@@ -1,6 +1,6 @@
 /** How what is left of the budget is spent, from what was measured; told when it is made, and when it changes. */
 import { formatDuration } from "../budget/duration.ts";
-import { type Plan, type PlanInputs, planPhases, reserveOf } from "../budget/planner.ts";
+import { boundedShare, type Plan, type PlanInputs, planPhases, reserveOf } from "../budget/planner.ts";
 import type { RunContext } from "./context.ts";
 import { leftOutItems } from "./left-out.ts";
 import { isPredictOnly, type RunRequest } from "./request.ts";
@@ -13,6 +13,7 @@ const TRAIN_COST = 3;
 const INTERIMS = { count: 3, rounds: 1, share: 0.03 };
 const CURVE = { count: 12, rounds: 8, share: 0.06 };
 
+/** A share of the budget, within bounds in seconds, that is planned for nothing: the last step and its snapshot may take longer than others. */
 const SLACK_SHARE = 0.02;
 const SLACK = { min: 0.2, max: 30 };
 
@@ -41,18 +42,13 @@ export function planFrom(request: RunRequest, setup: Setup, measures: Measures, 
     ...measures,
     variants,
     actSteps,
-    reserve: slackOf(request.budgetSeconds) + measures.writeSeconds + leftOutSeconds(request, setup, measures),
+    reserve: boundedShare(request.budgetSeconds, SLACK_SHARE, SLACK) + measures.writeSeconds + leftOutSeconds(request, setup, measures),
     predictOnly: isPredictOnly(request),
     interims: wanted,
     predictAllowance: earlier?.predictAllowance,
   };
   const plan = planPhases(inputs);
   return earlier ? { ...plan, interims: earlier.interims, actSteps: Math.min(plan.actSteps, earlier.actSteps) } : plan;
-}
-
-/** Seconds between the training's end and the predictions' that are planned for nothing: the last step and its snapshot may take longer than the others. */
-function slackOf(budgetSeconds: number): number {
-  return Math.min(SLACK.max, Math.max(SLACK.min, SLACK_SHARE * budgetSeconds));
 }
 
 /** What measuring on left-out pairs takes, after the training. */

@@ -47,9 +47,14 @@ const PREDICT_MARGIN = 1.15;
 const RESERVE_SHARE = 0.01;
 const RESERVE = { min: 0.6, max: 300 };
 
+/** A share of some seconds, within bounds. */
+export function boundedShare(seconds: number, share: number, { min, max }: { readonly min: number; readonly max: number }): number {
+  return Math.min(max, Math.max(min, share * seconds));
+}
+
 /** Seconds of a budget in which no work is planned: a long run's files are final five minutes before its end. */
 export function reserveOf(budgetSeconds: number): number {
-  return Math.min(budgetSeconds / 4, RESERVE.max, Math.max(RESERVE.min, RESERVE_SHARE * budgetSeconds));
+  return Math.min(budgetSeconds / 4, boundedShare(budgetSeconds, RESERVE_SHARE, RESERVE));
 }
 
 /** Phases of the rest of a run. Voting is anytime: rounds that turn out not to fit cost votes, not tasks. */

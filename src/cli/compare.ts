@@ -100,6 +100,7 @@ async function compare(args: CompareArgs): Promise<void> {
   const outcomes: { run: ReturnType<typeof runsOf>[number]; outcome: Outcome }[] = [];
   const runs = runsOf(arms, seeds);
   const seed = args.seed ?? "0";
+  let summary = summarize([], seed);
   let spent = 0;
   let made = 0;
   for (const [i, run] of runs.entries()) {
@@ -121,12 +122,11 @@ async function compare(args: CompareArgs): Promise<void> {
     );
     outcomes.push({ run, outcome });
     // After each run: a comparison that is cut off shows what there is.
-    const summary = summarize(outcomes, seed);
+    summary = summarize(outcomes, seed);
     writeFileAtomically(join(out, "comparison.json"), `${JSON.stringify(summary, null, 2)}\n`);
     writeFileAtomically(join(out, "comparison.csv"), comparisonCsv(summary));
     writeFileAtomically(join(out, "comparison.svg"), comparisonPlot(summary));
   }
-  const summary = summarize(outcomes, seed);
   console.log(json ? JSON.stringify(summary) : comparisonTable(summary));
 }
 

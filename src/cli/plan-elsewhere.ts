@@ -15,10 +15,10 @@ export function printPlanElsewhere(request: RunRequest, json: boolean): void {
   const testInputs = itemsOf(request.chosen, 0).length;
   const perPrediction = setup.actSteps * times.actStepSeconds;
   const ready = times.startSeconds + times.compileSeconds;
-  const left = request.budgetSeconds - reserveOf(request.budgetSeconds) - ready;
-  const elapsed = ready + zeroRoundSeconds({ perPrediction, testInputs, workers: request.workers, left });
+  const end = request.budgetSeconds - reserveOf(request.budgetSeconds);
+  const elapsed = ready + zeroRoundSeconds({ perPrediction, testInputs, workers: request.workers, left: end - ready });
   const measures = {
-    remaining: request.budgetSeconds - reserveOf(request.budgetSeconds) - elapsed,
+    remaining: end - elapsed,
     perPrediction,
     workers: request.workers,
     testInputs,

@@ -2,21 +2,17 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { type Clock, fastClock } from "../budget/clock.ts";
 import type { MachineTimes } from "../budget/rehearsal.ts";
-import { loadTrainingState, type TrainingState } from "../checkpoint/training-state.ts";
+import type { TrainingState } from "../checkpoint/training-state.ts";
 import type { Example } from "../encode/batch.ts";
-import { messageOf } from "../errors.ts";
 import { parameterCount, parameterLayout } from "../model/parameters.ts";
 import { createRandom, type Random } from "../random.ts";
 import { TrainingLoop } from "../train/loop.ts";
 import { ALONE, type Exchange, NotFinite, type StepMetrics, sliceOf } from "../train/replica.ts";
-import { joinRing, type Ring } from "./all-reduce.ts";
 import type { Command, Formation, Job, Prediction, PredictionItem, Report } from "./job.ts";
+import { type Laborer, RingSeat, takeUpFirst, trainStretch } from "./laborer.ts";
 import type { PulseSender } from "./pulse.ts";
 import { SnapshotWriter } from "./snapshot-writer.ts";
-import type { Laborer } from "./worker.ts";
 
-/** Longest time without a progress report, in real seconds. */
-const REPORT_SECONDS = 0.25;
 /** Made-up answers to a test input: this share of the variants gives the first, the rest the next, and so on. */
 const AGREEMENT = 0.6;
 const ANSWERS = 6;
@@ -33,8 +29,7 @@ export class Sleeper implements Laborer {
   readonly #random: Random;
   readonly #stand: StandIn;
   readonly #loop: TrainingLoop;
-  #ring: Ring | undefined;
-  #joining: AbortController | undefined;
+  readonly #seat: RingSeat;
   #hasPredicted = false;
 
   private constructor(job: Job, times: MachineTimes, clock: Clock, send: (report: Report) => void, pulse: PulseSender) {
@@ -42,6 +37,7 @@ export class Sleeper implements Laborer {
     this.#times = times;
     this.#send = send;
     this.#pulse = pulse;
+    this.#seat = new RingSeat(pulse);
     this.#clock = clock;
     this.#random = createRandom(job.seed);
     this.#snapshots = new SnapshotWriter(send, clock);
@@ -75,7 +71,7 @@ export class Sleeper implements Laborer {
   }
 
   abandon(): void {
-    this.#joining?.abort();
+    this.#seat.abandon();
   }
 
   poison(): void {
@@ -101,37 +97,14 @@ export class Sleeper implements Laborer {
     }
   }
 
-  async #form({ rank, worldSize, ring, restore, rateScale }: Formation): Promise<void> {
-    this.#ring?.close();
-    const { signal } = (this.#joining = new AbortController());
-    this.#ring = ring && (await this.#pulse.waitForPeers(() => joinRing({ ...ring, rank, worldSize, signal })));
-    this.#stand.join(this.#ring ? this.#patient(this.#ring) : { ...ALONE, rank, worldSize });
-    const damaged: { folder: string; problem: string }[] = [];
-    let restored: string | undefined;
-    for (const folder of restore) {
-      try {
-        const state = loadTrainingState(folder);
-        if (!state) throw new Error(`${folder}: no training state here`);
-        this.#takeUp(state);
-        restored = folder;
-        break;
-      } catch (error) {
-        damaged.push({ folder, problem: messageOf(error) });
-      }
-    }
+  async #form(formation: Formation): Promise<void> {
+    const { rank, worldSize, restore, rateScale } = formation;
+    this.#stand.join((await this.#seat.take(formation)) ?? { ...ALONE, rank, worldSize });
+    const { restored, damaged } = await takeUpFirst(restore, (state) => this.#takeUp(state));
     if (restored === undefined) this.#stand.step = 0;
     this.#loop.rateScale = rateScale;
     this.#pulse.beat();
     this.#send({ kind: "formed", step: this.#stand.step, restored, damaged });
-  }
-
-  #patient(ring: Ring): Exchange {
-    return {
-      rank: ring.rank,
-      worldSize: ring.worldSize,
-      allReduceSum: (data) => this.#pulse.waitForPeers(() => ring.allReduceSum(data)),
-      allGather: (data) => this.#pulse.waitForPeers(() => ring.allGather(data)),
-    };
   }
 
   #takeUp({ record }: TrainingState): void {
@@ -146,27 +119,15 @@ export class Sleeper implements Laborer {
   }
 
   async #train({ until, snapshots }: Extract<Command, { kind: "train" }>): Promise<void> {
-    let reported = 0;
-    const rank = (): number => this.#stand.exchange.rank;
-    const none = async (): Promise<undefined> => undefined;
-    const watch = snapshots && this.#snapshots.taker(snapshots, rank, async () => this.#state(), none);
-    try {
-      const why = await this.#loop.run(
-        until,
-        (progress) => {
-          this.#pulse.beat();
-          const now = performance.now() / 1000;
-          if (now - reported < REPORT_SECONDS) return;
-          reported = now;
-          this.#send({ kind: "progress", progress, rssBytes: process.memoryUsage.rss(), tensors: 0 });
-        },
-        watch,
+    const taker =
+      snapshots &&
+      this.#snapshots.taker(
+        snapshots,
+        () => this.#stand.exchange.rank,
+        async () => this.#state(),
+        async () => undefined,
       );
-      this.#send({ kind: "trained", step: this.#stand.step, why, stepSeconds: this.#loop.stepSeconds });
-    } catch (error) {
-      this.#ring?.close(); // or the others would wait for this rank
-      throw error;
-    }
+    await trainStretch(this.#loop, until, { pulse: this.#pulse, seat: this.#seat, snapshots: taker, send: this.#send, tensors: () => 0 });
   }
 
   /** A state as large as a real one: weights, moments and average, and every puzzle row that would have been touched. */

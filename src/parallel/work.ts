@@ -9,7 +9,7 @@ import type { Example } from "../encode/batch.ts";
 import { pairToExample } from "../encode/canvas.ts";
 import { cropToGrid } from "../encode/crop.ts";
 import { canvasPositions, gridPositions } from "../encode/positions.ts";
-import { messageOf, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
 import type { InitialTrunk } from "../model/init.ts";
 import { parameterCount, parameterLayout } from "../model/parameters.ts";
 import { PuzzleEmbedding, type RowStart } from "../model/puzzle-embedding.ts";
@@ -18,17 +18,14 @@ import { stepRunner } from "../trace/compilation.ts";
 import { TrainingLoop } from "../train/loop.ts";
 import { ALONE, type Exchange, Replica, type ReplicaSettings } from "../train/replica.ts";
 import { restoreCarry, restoreReplica, trainingStateOf } from "../train/resume.ts";
-import { joinRing, type Ring } from "./all-reduce.ts";
 import type { Command, Formation, Job, Prediction, PredictionItem, Report, Survey } from "./job.ts";
+import { type Laborer, RingSeat, takeUpFirst, trainStretch } from "./laborer.ts";
 import type { PulseSender } from "./pulse.ts";
 import { saveTraining, stageRows, type Training } from "./saving.ts";
 import { carryOfAll, SnapshotWriter } from "./snapshot-writer.ts";
 import { surveyOf } from "./survey.ts";
 import { dataOf, rowStoreOf, trunkOf, type WorkData } from "./work-data.ts";
-import type { Laborer } from "./worker.ts";
 
-/** Longest time without a progress report; steps that are faster are told of together. */
-const REPORT_SECONDS = 0.25;
 /** Puzzle rows whose life is over are let go of every so many steps. */
 const FORGET_EVERY = 256;
 
@@ -49,8 +46,7 @@ export class Work implements Laborer {
   readonly #send: (report: Report) => void;
   readonly #pulse: PulseSender;
   readonly #snapshots: SnapshotWriter;
-  #ring: Ring | undefined;
-  #joining: AbortController | undefined;
+  readonly #seat: RingSeat;
   #replica!: Replica;
   #loop!: TrainingLoop;
   /** the next example's puzzle row is to be spoilt, see `poison` */
@@ -61,6 +57,7 @@ export class Work implements Laborer {
     this.#start = start;
     this.#send = send;
     this.#pulse = pulse;
+    this.#seat = new RingSeat(pulse);
     this.#snapshots = new SnapshotWriter(send, realClock());
   }
 
@@ -110,7 +107,7 @@ export class Work implements Laborer {
   }
 
   abandon(): void {
-    this.#joining?.abort();
+    this.#seat.abandon();
   }
 
   poison(): void {
@@ -143,25 +140,13 @@ export class Work implements Laborer {
   }
 
   /** Takes a place among the others and restores what is to be restored. */
-  async #form({ rank, worldSize, ring, restore, rateScale }: Formation): Promise<void> {
-    this.#ring?.close();
-    const { signal } = (this.#joining = new AbortController());
-    this.#ring = ring && (await this.#pulse.waitForPeers(() => joinRing({ ...ring, rank, worldSize, signal })));
-    const exchange = this.#ring ? this.#patient(this.#ring) : worldSize === 1 ? ALONE : notJoined(rank, worldSize);
+  async #form(formation: Formation): Promise<void> {
+    const { rank, worldSize, restore, rateScale } = formation;
+    const exchange = (await this.#seat.take(formation)) ?? (worldSize === 1 ? ALONE : notJoined(rank, worldSize));
     const isNew = this.#replica === undefined;
     if (isNew) await this.#build(exchange);
     else this.#replica.join(exchange);
-    const damaged: { folder: string; problem: string }[] = [];
-    let restored: string | undefined;
-    for (const folder of restore) {
-      try {
-        await this.#restore(folder);
-        restored = folder;
-        break;
-      } catch (error) {
-        damaged.push({ folder, problem: messageOf(error) });
-      }
-    }
+    const { restored, damaged } = await takeUpFirst(restore, (state, folder) => this.#takeUp(state, folder));
     if (restored === undefined && (!isNew || damaged.length > 0)) {
       this.#replica.dispose();
       await this.#build(exchange);
@@ -169,16 +154,6 @@ export class Work implements Laborer {
     this.#loop.rateScale = rateScale;
     this.#pulse.beat();
     this.#send({ kind: "formed", step: this.#replica.step, restored, damaged });
-  }
-
-  /** The ring, with word to the parent whenever this rank waits for others. */
-  #patient(ring: Ring): Exchange {
-    return {
-      rank: ring.rank,
-      worldSize: ring.worldSize,
-      allReduceSum: (data) => this.#pulse.waitForPeers(() => ring.allReduceSum(data)),
-      allGather: (data) => this.#pulse.waitForPeers(() => ring.allGather(data)),
-    };
   }
 
   /** A replica at the job's beginning. */
@@ -196,13 +171,6 @@ export class Work implements Laborer {
     if (saved) await this.#takeUp(saved, (this.#job.trunk as { folder: string }).folder);
   }
 
-  /** Takes up a training state. @throws where it is not whole or of another shape: what is there then counts for nothing */
-  async #restore(folder: string): Promise<void> {
-    const state = loadTrainingState(folder);
-    if (!state) throw new Error(`${folder}: no training state here`);
-    await this.#takeUp(state, folder);
-  }
-
   async #takeUp(state: TrainingState, folder: string): Promise<void> {
     const draws = restoreReplica(this.#replica, state, folder);
     const saved = state.record as { draws: number[]; plannedSteps?: number; stepSeconds?: number };
@@ -214,35 +182,25 @@ export class Work implements Laborer {
   }
 
   async #train({ until, snapshots }: Extract<Command, { kind: "train" }>): Promise<void> {
-    let reported = 0;
     const replica = this.#replica;
-    const rank = (): number => replica.exchange.rank;
-    const watch =
+    const taker =
       snapshots &&
       this.#snapshots.taker(
         snapshots,
-        rank,
+        () => replica.exchange.rank,
         () => this.#state(),
         () => carryOfAll(replica),
       );
-    try {
-      const why = await this.#loop.run(
-        until,
-        (progress) => {
-          this.#pulse.beat();
-          if (progress.step % FORGET_EVERY === 0) this.#forgetRows();
-          const now = performance.now() / 1000;
-          if (now - reported < REPORT_SECONDS) return;
-          reported = now;
-          this.#send({ kind: "progress", progress, rssBytes: process.memoryUsage.rss(), tensors: tf.memory().numTensors });
-        },
-        watch,
-      );
-      this.#send({ kind: "trained", step: this.#replica.step, why, stepSeconds: this.#loop.stepSeconds });
-    } catch (error) {
-      this.#ring?.close(); // or the others would wait for this rank
-      throw error;
-    }
+    await trainStretch(this.#loop, until, {
+      pulse: this.#pulse,
+      seat: this.#seat,
+      snapshots: taker,
+      send: this.#send,
+      tensors: () => tf.memory().numTensors,
+      each: ({ step }) => {
+        if (step % FORGET_EVERY === 0) this.#forgetRows();
+      },
+    });
   }
 
   get #training(): Training {

@@ -2,25 +2,13 @@
 import { messageOf, UserError } from "../errors.ts";
 import { causeOf } from "./failure.ts";
 import type { Command, Report } from "./job.ts";
+import type { Laborer } from "./laborer.ts";
 import { startPulse } from "./pulse.ts";
 import { Sleeper } from "./sleeper.ts";
 import { Work } from "./work.ts";
 
 /** Set by tests of the way back from a training that diverges: the signal SIGUSR2 makes the next step do so. */
 const FAULT_VARIABLE = "TRM_FAULT_INJECTION";
-
-/** What does a worker's commands, once it has its job. */
-export interface Laborer {
-  /** optimizer steps that were completed; undefined before there is a replica */
-  readonly step: number | undefined;
-  obey(command: Exclude<Command, { kind: "job" | "stop" | "abandon" }>): Promise<void>;
-  /** ends the training under way after its current step */
-  stop(): void;
-  /** gives up joining a ring, if that is under way */
-  abandon(): void;
-  /** makes the next training step diverge, as a fault of the hardware would; for tests of the way back */
-  poison(): void;
-}
 
 /** Serves the parent until the IPC channel closes. */
 export async function serveParent(): Promise<void> {

@@ -124,6 +124,11 @@ export class TrainingLoop {
     this.#planned = plannedSteps ?? UNKNOWN_STEPS;
   }
 
+  /** Optimizer steps done. */
+  get step(): number {
+    return this.#replica.step;
+  }
+
   /** Steps of the whole run, as planned now. */
   get plannedSteps(): number {
     return this.#planned;
