@@ -3,6 +3,7 @@ import { formatDuration } from "../budget/duration.ts";
 import { boundedShare, type Plan, type PlanInputs, planPhases, reserveOf } from "../budget/planner.ts";
 import type { RunContext } from "./context.ts";
 import { leftOutItems } from "./left-out.ts";
+import { frozenShareOf } from "./methods.ts";
 import { isPredictOnly, type RunRequest } from "./request.ts";
 import type { Setup } from "./setup.ts";
 
@@ -168,11 +169,10 @@ function plannedSteps({ trainSeconds, interims }: Plan, { recipe, steps }: RunRe
   const fit = stepSeconds === undefined ? undefined : Math.floor((trainSeconds - interims.count * interims.seconds) / stepSeconds);
   const planned = steps === undefined ? fit : Math.min(steps, fit ?? steps);
   if (planned === undefined) return {};
-  const share = recipe.method === "embeddings-then-full" ? recipe.frozenShare : recipe.method === "embeddings" ? 1 : 0;
   return {
     steps: planned,
     warmupSteps: Math.min(recipe.warmupSteps, Math.floor(planned / 10)),
-    frozenSteps: Math.ceil(share * planned),
+    frozenSteps: Math.ceil(frozenShareOf(recipe) * planned),
   };
 }
 

@@ -7,6 +7,7 @@ import type { Job } from "../parallel/job.ts";
 import { meansOf } from "../trace/means.ts";
 import { itemsOf, ownerOf } from "./items.ts";
 import { undivided, withLeftOut } from "./left-out.ts";
+import { adaptersOf, frozenShareOf } from "./methods.ts";
 import { isPredictOnly, type RunRequest } from "./request.ts";
 
 /** Sizes of a run, and a job for each worker. */
@@ -37,12 +38,14 @@ export function setUp(request: RunRequest): Setup {
   const model = { ...checkpoint.config.model, haltMaxSteps };
   const positions = model.prefixLength + canvas ** 2;
   const perWorker = Math.max(1, Math.ceil(recipe.batchSize / workers));
+  const lora = adaptersOf(recipe);
   const { bytesPerWorker, bytesWithoutGpu, microBatch: asked, recompute: wished } = request.memory;
   const plan = (onGpu: boolean): MemoryPlan =>
     planMemory({
       model,
       positions,
       kind: isPredictOnly(request) ? "prediction" : "training",
+      loraRank: lora?.rank,
       means: meansOf(engine.engine, request.compilation, onGpu),
       rows: perWorker,
       puzzleRows: chosen.length * (recipe.trainVariants + 1),
@@ -74,7 +77,8 @@ export function setUp(request: RunRequest): Setup {
     microBatch,
     recompute,
     ...(request.gpus > 0 && { withoutGpu: plan(false) }),
-    adam: { ...ADAM_ATAN2_DEFAULTS, weightDecay: recipe.weightDecay },
+    lora,
+    adam: { ...ADAM_ATAN2_DEFAULTS, weightDecay: recipe.weightDecay, ...(lora && { rule: "fork" }) },
     puzzleWeightDecay: recipe.puzzleWeightDecay,
     explorationProbability: recipe.haltExploration,
     stopAtHalt: recipe.stopAtHalt,
@@ -85,7 +89,7 @@ export function setUp(request: RunRequest): Setup {
       lrMinRatio: recipe.lrMinRatio,
       emaDecay: recipe.emaDecay,
       emaWarmup: recipe.emaWarmup,
-      frozenShare: recipe.method === "embeddings" ? 1 : recipe.method === "embeddings-then-full" ? recipe.frozenShare : 0,
+      frozenShare: frozenShareOf(recipe),
     },
     plannedSteps: request.steps,
     rehearsal: request.rehearsal,

@@ -1,5 +1,5 @@
 /** What a worker needs of memory, as a formula whose numbers were measured (`bench --memory` does it again), and how a batch is cut to fit. */
-import { innerSize, type ModelConfig, trunkSize } from "../model/config.ts";
+import { adapterSize, innerSize, type ModelConfig, trunkSize } from "../model/config.ts";
 
 /** How a worker computes, as far as memory goes. */
 export interface Means {
@@ -16,6 +16,8 @@ export interface Work {
   /** T: prefix and canvas */
   readonly positions: number;
   readonly kind: "training" | "prediction";
+  /** rank of the adapters that learn in place of the trunk; the trunk unless given */
+  readonly loraRank?: number | undefined;
   /** blocks are computed again for the gradient */
   readonly recompute: boolean;
 }
@@ -60,13 +62,17 @@ const GPU_BASE = 1e9;
 export function memoryDemand(work: Work, means: Means): MemoryDemand {
   const { model, positions, kind } = work;
   const { base, trunks, slack } = MEASURED[means.engine === "wasm" ? "wasm" : means.steps];
-  const trunksHeld = trunks[kind] + (work.recompute && means.steps === "op by op" ? TRUNKS_AGAIN : 0);
+  const again = work.recompute && means.steps === "op by op" ? TRUNKS_AGAIN : 0;
+  const trunk = trunkSize(model);
+  // Under adapters the trunk itself is there as in a prediction: as it is, in parts, and with them worked in.
+  const adapters = kind === "training" && work.loraRank !== undefined ? adapterSize(model, work.loraRank) : undefined;
+  const held = adapters === undefined ? (trunks[kind] + again) * trunk : (trunks.prediction + again) * trunk + trunks.training * adapters;
   const carriedBytes = kind === "training" ? 4 * 2 * positions * model.hiddenSize : 0;
   return {
-    fixedBytes: (means.device === "gpu" ? GPU_BASE : base) + 4 * trunksHeld * trunkSize(model),
+    fixedBytes: (means.device === "gpu" ? GPU_BASE : base) + 4 * held,
     rowBytes: 4 * slack * positions * numbersPerToken(work, means),
     carriedBytes,
-    snapshot: { fixedBytes: kind === "training" ? 4 * 4 * trunkSize(model) : 0, rowBytes: carriedBytes },
+    snapshot: { fixedBytes: kind === "training" ? 4 * 4 * (adapters ?? trunk) : 0, rowBytes: carriedBytes },
   };
 }
 

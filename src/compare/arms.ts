@@ -13,6 +13,7 @@ export const METHODS: Readonly<Record<string, readonly string[]>> = {
   full: ["--method", "full"],
   embeddings: ["--method", "embeddings"],
   "embeddings-then-full": ["--method", "embeddings-then-full"],
+  lora: ["--method", "lora"],
   none: ["--method", "none"],
   scratch: ["--method", "full", "--scratch"],
 };

@@ -48,6 +48,12 @@ export function trunkSize(config: ModelConfig): number {
   return 2 * V * D + 2 * D + 2 + lLayers * (4 * D * D + 3 * D * innerSize(config));
 }
 
+/** Numbers in the adapters of a rank; `loraLayout` says where each lies. */
+export function adapterSize(config: ModelConfig, rank: number): number {
+  const { hiddenSize: D, vocabularySize: V, lLayers } = config;
+  return V * D + rank * (2 * D + V + 2 + lLayers * (8 * D + 3 * innerSize(config)));
+}
+
 /** Width of one attention head. */
 export function headSize({ hiddenSize, numHeads }: ModelConfig): number {
   return hiddenSize / numHeads;

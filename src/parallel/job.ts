@@ -6,6 +6,7 @@ import type { FileRecords } from "../checkpoint/staged-files.ts";
 import type { Json } from "../checkpoint/training-state.ts";
 import type { PretrainingData } from "../data/pretraining-stream.ts";
 import type { ModelConfig } from "../model/config.ts";
+import type { LoraSettings } from "../model/lora.ts";
 import type { RowSimilarity } from "../model/row-similarity.ts";
 import type { AdamATan2Settings } from "../optim/adam-atan2.ts";
 import type { Compilation } from "../trace/compilation.ts";
@@ -49,6 +50,8 @@ export interface Job {
   readonly fullCanvas: number;
   readonly trunk: TrunkSource;
   readonly start: "mean" | "normal" | "zero";
+  /** adapters learn in place of the trunk; the trunk unless given */
+  readonly lora?: LoraSettings | undefined;
   /** memory that puzzle rows may take; what is more lies in a file in this folder. All of it in memory unless given */
   readonly rowMemory?: { readonly bytes: number; readonly folder: string } | undefined;
   readonly data: TrainingData;

@@ -38,13 +38,12 @@ async function stageTrunk(
   { job, replica, rowStart }: Training,
   { folder, training, card }: Extract<Command, { kind: "save" }>,
 ): Promise<StagedCheckpoint> {
-  const { ema } = await replica.trunk();
   const { hInit, lInit } = await replica.buffers();
   const { model, fullCanvas, data } = job;
   const trunk = new Map<string, { shape: number[]; data: Float32Array }>([
     ["H_init", { shape: [model.hiddenSize], data: hInit }],
     ["L_init", { shape: [model.hiddenSize], data: lInit }],
-    ...nameFlat(ema, replica.layout),
+    ...nameFlat(replica.averagedTrunk(), replica.layout),
   ]);
   const { rows } = replica;
   const statistics = rowStatistics(

@@ -8,6 +8,7 @@ import { parameterCount, parameterLayout } from "../model/parameters.ts";
 import { createRandom, type Random } from "../random.ts";
 import { TrainingLoop } from "../train/loop.ts";
 import { ALONE, type Exchange, NotFinite, type StepMetrics, sliceOf } from "../train/replica.ts";
+import { trainedPart } from "../train/trained-part.ts";
 import type { Command, Formation, Job, Prediction, PredictionItem, Report } from "./job.ts";
 import { type Laborer, RingSeat, takeUpFirst, trainStretch } from "./laborer.ts";
 import type { PulseSender } from "./pulse.ts";
@@ -130,10 +131,10 @@ export class Sleeper implements Laborer {
     await trainStretch(this.#loop, until, { pulse: this.#pulse, seat: this.#seat, snapshots: taker, send: this.#send, tensors: () => 0 });
   }
 
-  /** A state as large as a real one: weights, moments and average, and every puzzle row that would have been touched. */
+  /** A state as large as a real one: what is trained, its moments and average, and every puzzle row that would have been touched. */
   #state(): TrainingState {
-    const { model, data, globalBatch } = this.#job;
-    const zeros = new Float32Array(parameterCount(parameterLayout(model)));
+    const { model, data, globalBatch, lora } = this.#job;
+    const zeros = new Float32Array(parameterCount(trainedPart(parameterLayout(model), lora).layout));
     const names = ["weights", "ema", "firstMoment", "secondMoment"];
     const { draws, plannedSteps, stepSeconds } = this.#loop;
     const rows = data.kind === "tasks" ? data.tasks.length * (data.variants + 1) : 0;

@@ -80,6 +80,7 @@ export class Work implements Laborer {
       globalBatch: job.globalBatch,
       microBatch: Math.min(job.microBatch, (onCpu && job.withoutGpu?.microBatch) || job.microBatch),
       recompute: (onCpu && job.withoutGpu?.recompute) || job.recompute,
+      lora: job.lora,
       adam: job.adam,
       puzzleWeightDecay: job.puzzleWeightDecay,
       explorationProbability: job.explorationProbability,

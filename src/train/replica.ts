@@ -6,6 +6,7 @@ import type { Targets } from "../loss/act-loss.ts";
 import { RowCarry } from "../model/carry.ts";
 import { headSize, type ModelConfig } from "../model/config.ts";
 import type { InitialTrunk } from "../model/init.ts";
+import type { LoraSettings } from "../model/lora.ts";
 import { type ParameterSpec, parameterCount, parameterLayout } from "../model/parameters.ts";
 import type { PuzzleEmbedding } from "../model/puzzle-embedding.ts";
 import { rotaryTables } from "../model/rotary.ts";
@@ -18,6 +19,7 @@ import { type MicroBatch, MicroBatches } from "./micro-batches.ts";
 import { type Answers, type PredictionDepth, predictRows, rowsTogether } from "./predict-rows.ts";
 import { ReplicaSteps, type TrunkState, type UpdateRates } from "./steps.ts";
 import { targetsOf } from "./targets.ts";
+import { type TrainedPart, trainedPart } from "./trained-part.ts";
 
 /** How gradients meet those of the other workers; `parallel/all-reduce.ts` has the real one. */
 export interface Exchange {
@@ -40,6 +42,8 @@ export interface ReplicaSettings {
   readonly globalBatch: number;
   /** rows that go through the model together at most, in training and in predictions; bounds the memory of a step */
   readonly microBatch: number;
+  /** adapters learn in place of the trunk; the trunk unless given */
+  readonly lora?: LoraSettings | undefined;
   readonly adam: AdamATan2Settings;
   readonly puzzleWeightDecay: number;
   readonly explorationProbability: number;
@@ -93,7 +97,7 @@ interface Pass {
   readonly rows: tf.Tensor2D;
   readonly zH: tf.Tensor2D;
   readonly zL: tf.Tensor2D;
-  /** of the trunk; none where it is frozen or was updated already */
+  /** of what is trained; none where it is frozen or was updated already */
   readonly gradient: tf.Tensor1D | undefined;
   readonly updated: TrunkState | undefined;
 }
@@ -108,6 +112,7 @@ const METRIC_COUNT = 7;
  * are summed and rows' gradients gathered, and each applies the same update.
  */
 export class Replica {
+  /** of the trunk */
   readonly layout: readonly ParameterSpec[];
   readonly settings: ReplicaSettings;
   readonly rows: PuzzleEmbedding;
@@ -125,6 +130,9 @@ export class Replica {
   #predictedTogether: number;
   readonly #random: Random;
   readonly #steps: ReplicaSteps;
+  readonly #part: TrainedPart;
+  /** see `TrainedPart` */
+  readonly #fixed: readonly tf.Tensor[];
   #state: TrunkState;
 
   /**
@@ -150,10 +158,13 @@ export class Replica {
     this.#batches = this.#batchesOf(0);
     this.#predictedTogether = settings.microBatch;
     this.join(exchange);
-    const weights = tf.tensor1d(initial.weights);
+    const { layout } = this;
+    this.#part = trainedPart(layout, settings.lora);
+    this.#fixed = this.#part.fixed(initial.weights);
+    const weights = tf.tensor1d(this.#part.begin(initial.weights, random.fork("adapters")));
     this.#state = { weights, firstMoment: tf.zerosLike(weights), secondMoment: tf.zerosLike(weights), average: tf.clone(weights) };
     const { adam, recompute = false, makeReady = opByOp } = settings;
-    this.#steps = new ReplicaSteps({ config: model, recompute, layout: this.layout, adam, lossScale: 1 / globalBatch }, makeReady);
+    this.#steps = new ReplicaSteps({ config: model, recompute, layout, part: this.#part, adam, lossScale: 1 / globalBatch }, makeReady);
   }
 
   /** The ranks that this one exchanges gradients with. */
@@ -174,9 +185,9 @@ export class Replica {
     this.#batches = this.#batchesOf(slice.count); // no NaN of before: rows that begin are blended in, see `resetLatents`
   }
 
-  /** Numbers in the trunk. */
+  /** Numbers in what is trained. */
   get parameterCount(): number {
-    return parameterCount(this.layout);
+    return parameterCount(this.#part.layout);
   }
 
   /** Rows of the global batch that this rank computes. */
@@ -300,7 +311,7 @@ export class Replica {
     return { tokens, qHaltLogits, rowSteps, losses };
   }
 
-  /** Copies of the trunk on the host: the averaged weights, the raw ones, and both moments. */
+  /** Copies of what is trained on the host, the trunk or adapters: the averaged weights, the raw ones, and both moments. */
   async trunk(): Promise<{ ema: Float32Array; weights: Float32Array; firstMoment: Float32Array; secondMoment: Float32Array }> {
     const read = async (tensor: tf.Tensor): Promise<Float32Array> => (await tensor.data()) as Float32Array;
     const { weights, firstMoment, secondMoment, average } = this.#state;
@@ -310,6 +321,11 @@ export class Replica {
       firstMoment: await read(firstMoment),
       secondMoment: await read(secondMoment),
     };
+  }
+
+  /** The trunk that predicts, as a checkpoint keeps it: the averaged one, with its adapters worked in. */
+  averagedTrunk(): Float32Array {
+    return this.#withAveragedTrunk((trunk) => trunk.dataSync() as Float32Array);
   }
 
   /** Start states, as the checkpoint keeps them. */
@@ -363,7 +379,7 @@ export class Replica {
   dispose(): void {
     const { buffers, rotary } = this.#context;
     this.#steps.dispose();
-    tf.dispose([...Object.values(this.#state), ...Object.values(buffers), ...Object.values(rotary)] as tf.Tensor[]);
+    tf.dispose([...Object.values(this.#state), ...this.#fixed, ...Object.values(buffers), ...Object.values(rotary)] as tf.Tensor[]);
     this.#batches.dispose();
   }
 
@@ -382,10 +398,10 @@ export class Replica {
     const targets = targetsOf(labels.subarray(first * S, (first + count) * S), count, S);
     try {
       if (!frozen && this.exchange.worldSize === 1 && this.#batches.parts.length === 1) {
-        const { state, ...pass } = this.#steps.training(this.#state, update, inputs, targets, this.#context);
+        const { state, ...pass } = this.#steps.training(this.#state, update, inputs, targets, this.#context, this.#fixed);
         return { ...pass, updated: state, gradient: undefined };
       }
-      const { trunkGradient, ...pass } = this.#steps.gradient(this.#state.weights, frozen, inputs, targets, this.#context);
+      const { trunkGradient, ...pass } = this.#steps.gradient(this.#state.weights, frozen, inputs, targets, this.#context, this.#fixed);
       return { ...pass, updated: undefined, gradient: trunkGradient };
     } finally {
       tf.dispose([...Object.values(tensors), ...Object.values(targets as Targets)]);
@@ -404,7 +420,19 @@ export class Replica {
     };
     const { labels } = batchOf(examples);
     const targets = withLoss ? targetsOf(labels, examples.length, this.#canvasTokens) : undefined;
-    return predictRows(this.#steps, this.#state.average, this.#context, inputs, this.#positions, depth, targets);
+    return this.#withAveragedTrunk((trunk) => predictRows(this.#steps, trunk, this.#context, inputs, this.#positions, depth, targets));
+  }
+
+  /** @param use is given the averaged trunk for as long as it runs */
+  #withAveragedTrunk<R>(use: (trunk: tf.Tensor1D) => R): R {
+    const { average } = this.#state;
+    if (this.#fixed.length === 0) return use(average);
+    const trunk = this.#steps.trunk(average, this.#fixed);
+    try {
+      return use(trunk);
+    } finally {
+      trunk.dispose();
+    }
   }
 
   /** What `run` gives; undefined where memory ran out for so many rows, and half of them may yet fit. */

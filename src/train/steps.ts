@@ -7,8 +7,9 @@ import { type AdamATan2Settings, type AdamATan2State, adamATan2 } from "../optim
 import { emaUpdate } from "../optim/ema.ts";
 import type { MakeReady, ReadyStep, Step } from "../trace/ready-step.ts";
 import { type ActContext, type ActInputs, evaluationStep, type GradientStep, gradientStep, readOut } from "./act-step.ts";
+import { type TrainedPart, trunkOfPart, wholeTrunk } from "./trained-part.ts";
 
-/** Trunk, its moments and its average: float32 [N] each. */
+/** What is trained, its moments and its average: float32 [N] each. */
 export type TrunkState = AdamATan2State & { readonly average: tf.Tensor1D };
 
 /** Scalars of one update, see `AdamATan2Rates`; `firstScale` counts by the fork's rule alone. */
@@ -24,7 +25,10 @@ export interface UpdateRates {
 export interface StepSettings {
   readonly config: ModelConfig;
   readonly recompute: boolean;
+  /** of the trunk */
   readonly layout: readonly ParameterSpec[];
+  /** the whole trunk unless given */
+  readonly part?: TrainedPart | undefined;
   readonly adam: AdamATan2Settings;
   /** 1 / global batch */
   readonly lossScale: number;
@@ -38,12 +42,13 @@ export class ReplicaSteps {
     readonly gradient: ReadyStep;
     readonly rowGradient: ReadyStep;
     readonly update: ReadyStep;
+    readonly trunk: ReadyStep;
     readonly evaluation: ReadyStep;
     readonly answer: ReadyStep;
     readonly loss: ReadyStep;
   };
 
-  constructor({ config, recompute, layout, adam, lossScale }: StepSettings, makeReady: MakeReady) {
+  constructor({ config, recompute, layout, part = wholeTrunk(layout), adam, lossScale }: StepSettings, makeReady: MakeReady) {
     this.#context = ([hInit, lInit, cos, sin]) => ({
       config,
       recompute,
@@ -54,8 +59,9 @@ export class ReplicaSteps {
       const [weights, ...rest] = inputs;
       const [labels, asked, perToken] = rest.slice(5, 8);
       const targets = { labels: labels as tf.Tensor2D, asked: asked as tf.Tensor2D, perToken: perToken as tf.Tensor1D };
-      const leaves = sliceParameters(weights as tf.Tensor1D, layout);
-      return gradientStep(this.#context(rest.slice(8)), leaves, actInputs(rest), targets, lossScale, frozen);
+      const leaves = sliceParameters(weights as tf.Tensor1D, part.layout);
+      const assemble = part.assemble(rest.slice(12));
+      return gradientStep(this.#context(rest.slice(8)), leaves, actInputs(rest), targets, lossScale, frozen, assemble);
     };
     const update = (inputs: tf.Tensor[]): tf.Tensor[] => {
       const [weights, firstMoment, secondMoment, average, sum] = inputs as [
@@ -103,6 +109,10 @@ export class ReplicaSteps {
         }),
       ),
       update: makeReady("update", tidied(update)),
+      trunk: makeReady(
+        "adapted trunk",
+        tidied(([vector, ...fixed]) => [trunkOfPart(part, vector as tf.Tensor1D, fixed)]),
+      ),
       evaluation: makeReady(
         "evaluation step",
         tidied((inputs) => {
@@ -135,30 +145,33 @@ export class ReplicaSteps {
     };
   }
 
-  /** Gradient and update in one; see `GradientStep`. */
+  /** Gradient and update in one; see `GradientStep`. @param fixed see `TrainedPart` */
   training(
     state: TrunkState,
     rates: UpdateRates,
     inputs: ActInputs,
     targets: Targets,
     context: ActContext,
+    fixed: readonly tf.Tensor[] = [],
   ): { rows: tf.Tensor2D; zH: tf.Tensor2D; zL: tf.Tensor2D; state: TrunkState } {
-    const rest = [...listInputs(inputs), ...listTargets(targets), ...listContext(context)];
+    const rest = [...listInputs(inputs), ...listTargets(targets), ...listContext(context), ...fixed];
     const run = (scalars: tf.Scalar[]): tf.Tensor[] => this.#ready.training.run([...listState(state), ...scalars, ...rest]);
     const [rows, zH, zL, ...next] = withScalars(rates, run);
     return { rows: rows as tf.Tensor2D, zH: zH as tf.Tensor2D, zL: zL as tf.Tensor2D, state: nameState(next) };
   }
 
-  /** The gradient of the puzzle rows and, unless the trunk is frozen, of the trunk. */
+  /** The gradient of the puzzle rows and, unless the trunk is frozen, of what is trained. */
   gradient(
     weights: tf.Tensor1D,
     frozen: boolean,
     inputs: ActInputs,
     targets: Targets,
     context: ActContext,
+    fixed: readonly tf.Tensor[] = [],
   ): { rows: tf.Tensor2D; zH: tf.Tensor2D; zL: tf.Tensor2D; trunkGradient: tf.Tensor1D | undefined } {
     const step = frozen ? this.#ready.rowGradient : this.#ready.gradient;
-    const [rows, zH, zL, trunkGradient] = step.run([weights, ...listInputs(inputs), ...listTargets(targets), ...listContext(context)]);
+    const tensors = [weights, ...listInputs(inputs), ...listTargets(targets), ...listContext(context), ...fixed];
+    const [rows, zH, zL, trunkGradient] = step.run(tensors);
     return {
       rows: rows as tf.Tensor2D,
       zH: zH as tf.Tensor2D,
@@ -170,6 +183,11 @@ export class ReplicaSteps {
   /** AdamATan2 and the average. */
   update(state: TrunkState, sum: tf.Tensor1D, rates: UpdateRates): TrunkState {
     return nameState(withScalars(rates, (scalars) => this.#ready.update.run([...listState(state), sum, ...scalars])));
+  }
+
+  /** float32 [N]: the trunk that what is trained makes of the one it adapts. */
+  trunk(vector: tf.Tensor1D, fixed: readonly tf.Tensor[]): tf.Tensor1D {
+    return this.#ready.trunk.run([vector, ...fixed])[0] as tf.Tensor1D;
   }
 
   /** One ACT step without gradients. */

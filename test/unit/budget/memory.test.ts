@@ -4,7 +4,8 @@ import fc from "fast-check";
 import { memoryShare } from "../../../src/backend/memory-share.ts";
 import { benchModel } from "../../../src/bench/train-step.ts";
 import { type Means, memoryDemand, type PlanRequest, partOf, planMemory, type Work } from "../../../src/budget/memory.ts";
-import { trunkSize } from "../../../src/model/config.ts";
+import { adapterSize, trunkSize } from "../../../src/model/config.ts";
+import { loraLayout } from "../../../src/model/lora.ts";
 import { parameterCount, parameterLayout } from "../../../src/model/parameters.ts";
 import { meansOf } from "../../../src/trace/means.ts";
 import { TINY } from "../train/tiny-replica.ts";
@@ -69,6 +70,21 @@ test("the full-size step fits 6 GB on a processor, and a worker that shares a sm
   // Where nothing fits, one row at a time is tried, the cheaper way.
   const none = planMemory(full({ budgetBytes: 1e8 }));
   assert.ok(none.microBatch === 1 && none.recompute && none.bytes > none.budgetBytes);
+});
+
+test("adapters in place of the trunk save its moments and average, in memory and in snapshots", () => {
+  const model = { ...FULL, hiddenSize: 1024 };
+  for (const means of [ON_CPU, ON_GPU]) {
+    const demand = (changes: Partial<Work>) =>
+      memoryDemand({ model, positions: 100, kind: "training", recompute: false, ...changes }, means);
+    const [whole, adapted, predicting] = [demand({}), demand({ loraRank: 1 }), demand({ kind: "prediction" })];
+    assert.ok(whole.fixedBytes - adapted.fixedBytes > 3 * 4 * trunkSize(model) && adapted.fixedBytes > predicting.fixedBytes);
+    assert.ok(adapted.snapshot.fixedBytes < 0.01 * whole.snapshot.fixedBytes);
+    assert.equal(adapted.rowBytes, whole.rowBytes);
+    assert.deepEqual(demand({ kind: "prediction", loraRank: 1 }), predicting);
+  }
+  const layout = loraLayout(parameterLayout(model), { rank: 3, alpha: 1 });
+  assert.equal(adapterSize(model, 3), parameterCount(layout));
 });
 
 test("what the user has decided stands, within the batch", () => {
