@@ -43,11 +43,16 @@ export function readSolutions(path: string): Solutions {
 
 /** A file's text. @throws UserError that says what to do where it can't be read */
 export function readTextFile(path: string): string {
+  return readFileBytes(path).toString("utf8");
+}
+
+/** What is in a file. @throws as `readTextFile` */
+export function readFileBytes(path: string): Buffer {
   try {
     const { size } = statSync(path);
     if (size > MAX_FILE_BYTES)
       throw new UserError(`${path}: has ${(size / 2 ** 20).toFixed(0)} MiB; the files read here have a few: is it the right one?`);
-    return readFileSync(path, "utf8");
+    return readFileSync(path);
   } catch (error) {
     throw error instanceof UserError ? error : unreadable(path, error);
   }
