@@ -1,6 +1,6 @@
 /** `candidates.json`: the ranked answers of a run, between predicting and voting with others. Also reads submissions as such. */
 import * as z from "zod";
-import { readTextFile } from "../arc/challenges-file.ts";
+import { readFileBytes } from "../arc/challenges-file.ts";
 import { gridToRows } from "../arc/grid.ts";
 import { checkGrid, kindOf, quoted, shortened } from "../arc/grid-json.ts";
 import { fileMembers, type JsonMember, objectMembers } from "../arc/json-scan.ts";
@@ -9,6 +9,7 @@ import { writeFileAtomically } from "../files/atomic.ts";
 import { mergeRanked } from "../vote/merge.ts";
 import type { Part } from "../vote/parts.ts";
 import type { RankedAnswer, RankedAnswers } from "../vote/rank.ts";
+import { scanCandidates } from "./candidate-scan.ts";
 
 /** The form this program writes. */
 const VERSION = 1;
@@ -82,7 +83,9 @@ export function readAnswers(path: string): Map<string, RankedAnswer[][]> {
 
 /** As `readAnswers`, with what the file says of itself. */
 export function readCandidates(path: string): ReadCandidates {
-  return parseFile(readTextFile(path), path);
+  const bytes = readFileBytes(path);
+  const scanned = scanCandidates(bytes);
+  return scanned ? { ...parseFile(scanned.head, path), answers: scanned.answers } : parseFile(bytes.toString("utf8"), path);
 }
 
 /**
