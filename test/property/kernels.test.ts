@@ -57,6 +57,21 @@ function withoutOwnKernels<T>(body: () => T): T {
   }
 }
 
+/** Asserts that a product errs by no more than the rounding of its k products and sums, in whatever order: where terms cancel, their size counts and not the sum's. */
+function nearProduct(
+  actual: plain.Numbers,
+  a: Float32Array,
+  b: Float32Array,
+  { m, k, n, transposeA, transposeB }: { m: number; k: number; n: number; transposeA: boolean; transposeB: boolean },
+): void {
+  const expected = plain.matMul(a, b, m, k, n, transposeA, transposeB);
+  const terms = plain.matMul(a.map(Math.abs), b.map(Math.abs), m, k, n, transposeA, transposeB);
+  expected.forEach((value, at) => {
+    const bound = (k + 1) * 2 ** -24 * terms[at]!;
+    assert.ok(Math.abs(actual[at]! - value) <= bound, `product at ${at}: ${actual[at]}, expected ${value} within ${bound}`);
+  });
+}
+
 /** An operation's value and, for a given dy, its gradient. */
 function valueAndGradient(f: (x: tf.Tensor2D) => tf.Tensor2D, x: tf.Tensor2D, dy: tf.Tensor2D): [Float32Array, Float32Array] {
   return [floats(f(x)), floats(tf.grad((t) => tf.sum(tf.mul(f(t as tf.Tensor2D), dy)))(x))];
@@ -81,8 +96,8 @@ test("a matrix product equals plain loops, in every orientation, batched or with
       );
       for (let i = 0; i < Math.max(countA, countB); i++) {
         const [atA, atB] = [countA === 1 ? 0 : i * m * k, countB === 1 ? 0 : i * k * n];
-        const expected = plain.matMul(a.subarray(atA, atA + m * k), b.subarray(atB, atB + k * n), m, k, n, transposeA, transposeB);
-        near(actual.subarray(i * m * n, (i + 1) * m * n), expected, 2e-6, "product");
+        const factors = [a.subarray(atA, atA + m * k), b.subarray(atB, atB + k * n)] as const;
+        nearProduct(actual.subarray(i * m * n, (i + 1) * m * n), ...factors, { m, k, n, transposeA, transposeB });
       }
     }),
     RUNS,
@@ -100,7 +115,7 @@ test("a matrix product deeper than one cache block equals plain loops", () => {
           tf.matMul(tf.tensor2d(a, transposeA ? [k, m] : [m, k]), tf.tensor2d(b, transposeB ? [n, k] : [k, n]), transposeA, transposeB),
         ),
       );
-      near(actual, plain.matMul(a, b, m, k, n, transposeA, transposeB), 4e-6, "product");
+      nearProduct(actual, a, b, { m, k, n, transposeA, transposeB });
     }),
     { numRuns: 20 },
   );
