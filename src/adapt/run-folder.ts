@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import * as z from "zod";
 import type { Task } from "../arc/task.ts";
 import { type Clock, monotonicSeconds } from "../budget/clock.ts";
-import { elapsedSince } from "../budget/elapsed.ts";
+import { type ClockRecord, elapsedSince, workedSince } from "../budget/elapsed.ts";
 import { InputError, messageOf, UserError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { bootId, endLeftBehind, markedProcesses, takeLock } from "../files/processes.ts";
@@ -172,7 +172,9 @@ function readEarlier(path: string): EarlierRun | undefined {
     const what = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
     throw new InputError(where, [`is not the config of a run that can be taken up again: ${what}`]);
   }
-  const record = readRunRecord(join(path, RECORD_FILE));
   const now = { bootId: bootId(), monotonicSeconds: monotonicSeconds(), wallMillis: Date.now() };
-  return { config, notes: record?.notes, elapsedSeconds: record?.elapsedSeconds ?? elapsedSince(config.began, now) };
+  const elapsed = (noted: ClockRecord): number =>
+    config.arguments.freePauses === true ? workedSince(noted, performance.now() / 1000) : elapsedSince(noted, now);
+  const record = readRunRecord(join(path, RECORD_FILE), elapsed);
+  return { config, notes: record?.notes, elapsedSeconds: record?.elapsedSeconds ?? elapsed(config.began) };
 }

@@ -1,8 +1,8 @@
 /** How far a run has come, kept in its folder: what `--resume` goes on from. */
 import { readFileSync } from "node:fs";
 import * as z from "zod";
-import { type Clock, monotonicSeconds } from "../budget/clock.ts";
-import { type ClockReading, elapsedSince } from "../budget/elapsed.ts";
+import type { Clock } from "../budget/clock.ts";
+import type { ClockRecord } from "../budget/elapsed.ts";
 import type { Plan } from "../budget/planner.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { bootId } from "../files/processes.ts";
@@ -132,8 +132,15 @@ export class RunRecord {
   }
 }
 
-/** What an earlier process noted, and how many seconds of the run have passed; undefined where nothing was noted, or nothing that can be read. */
-export function readRunRecord(path: string, now: ClockReading = readClock()): { notes: RunNotes; elapsedSeconds: number } | undefined {
+/**
+ * What an earlier process noted, and how many seconds of the run have passed; undefined where nothing was noted, or nothing that can be read.
+ *
+ * @param elapsed seconds of the run that have passed, by what was noted of its clock
+ */
+export function readRunRecord(
+  path: string,
+  elapsed: (record: ClockRecord) => number,
+): { notes: RunNotes; elapsedSeconds: number } | undefined {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -142,12 +149,8 @@ export function readRunRecord(path: string, now: ClockReading = readClock()): { 
   }
   try {
     const { format: _, formatVersion: __, clock, ...notes } = recordSchema.parse(JSON.parse(text));
-    return { notes, elapsedSeconds: elapsedSince(clock, now) };
+    return { notes, elapsedSeconds: elapsed(clock) };
   } catch {
     return undefined; // damaged: the run begins anew, within what its caller says of the time
   }
-}
-
-function readClock(): ClockReading {
-  return { bootId: bootId(), monotonicSeconds: monotonicSeconds(), wallMillis: Date.now() };
 }

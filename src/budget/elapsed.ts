@@ -35,3 +35,12 @@ export function elapsedSince(record: ClockRecord, now: ClockReading): number {
     : record.elapsedSeconds + Math.max(0, now.wallMillis - record.wallMillis) / 1000 / timeScale;
   return Math.max(record.elapsedSeconds, elapsed);
 }
+
+/**
+ * As `elapsedSince`, for a run that counts only the time in which a process of it is there: not the pause between the last note and this process.
+ *
+ * @param processSeconds since this process started
+ */
+export function workedSince({ elapsedSeconds, timeScale = 1 }: ClockRecord, processSeconds: number): number {
+  return elapsedSeconds + processSeconds / timeScale;
+}

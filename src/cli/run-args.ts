@@ -31,6 +31,7 @@ export interface RunArgs extends RehearsalArgs, MemoryArgs {
   tasks: string | undefined;
   leaveOut: number | undefined;
   shard: string | undefined;
+  freePauses: boolean;
   preset: string | undefined;
   config: string | undefined;
   seed?: string;
@@ -63,6 +64,7 @@ export const RUN_DEFAULTS = {
   tasks: undefined,
   leaveOut: undefined,
   shard: undefined,
+  freePauses: false,
   device: undefined,
   timeScale: undefined,
   seed: "0",

@@ -78,6 +78,12 @@ export const runCommand: CommandModule<object, RunArgs> = {
           type: "string",
           describe: "go on with the run of such a folder, within its budget; where it holds none, one begins with the other options",
         })
+        .option("free-pauses", {
+          type: "boolean",
+          default: RUN_DEFAULTS.freePauses,
+          describe:
+            "the budget counts the time in which a process of the run is there, not what lies between one that was ended and the one that goes on (a queue)",
+        })
         .option("snapshot-every", {
           type: "string",
           default: RUN_DEFAULTS.snapshotEvery,

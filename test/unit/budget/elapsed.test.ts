@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ClockRecord, elapsedSince } from "../../../src/budget/elapsed.ts";
+import { type ClockRecord, elapsedSince, workedSince } from "../../../src/budget/elapsed.ts";
 
 /** A run that began when the monotonic clock stood at 5000 s, and noted itself 100 s later. */
 const RECORD: ClockRecord = { bootId: "boot-1", monotonicStart: 5000, elapsedSeconds: 100, wallMillis: 1_700_000_000_000 };
@@ -27,6 +27,11 @@ test("where the system does not name its boots, they count as different", () => 
 
 test("what was noted as passed stays passed, though a monotonic clock should tell otherwise", () => {
   assert.equal(elapsedSince(RECORD, { bootId: "boot-1", monotonicSeconds: 5050, wallMillis: RECORD.wallMillis }), 100);
+});
+
+test("where pauses are free, what passes is the time of the process that goes on, whatever the clocks say", () => {
+  assert.equal(workedSince(RECORD, 0.5), 100.5);
+  assert.equal(workedSince({ ...RECORD, timeScale: 0.01 }, 0.5), 150);
 });
 
 test("a rehearsal's clock runs faster, also while nothing runs", () => {
