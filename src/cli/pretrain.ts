@@ -11,6 +11,7 @@ import { type Layer, named, parseConfig, type Resolved, resolveSettings } from "
 import { messageOf, UserError } from "../errors.ts";
 import type { LogLevel } from "../events.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
+import { type FolderToHold, holdFolders } from "../files/held-folders.ts";
 import { pretrain } from "../pretrain/pretrain.ts";
 import type { PretrainRequest } from "../pretrain/request.ts";
 import { loadSavedRun, type SavedRun, stateFolder } from "../pretrain/saved-run.ts";
@@ -113,14 +114,28 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
     return y as unknown as Argv<PretrainArgs>;
   },
   handler: async (args) => {
-    const { saved, ...request } = requestOf(args);
-    const result = await pretrain(request, saved);
-    console.log(args.json ? JSON.stringify(result) : `${result.checkpoint}: ${result.steps} steps, loss ${result.lmLoss.toFixed(4)}`);
+    const asked = requestOf(args);
+    const folders = holdFolders(writtenFolders(asked), LOCK_FILE);
+    try {
+      refuseOtherState(asked);
+      keepSettings(asked);
+      const { saved, origins: _, ...request } = asked;
+      const result = await pretrain({ ...request, workerMark: folders.mark }, saved);
+      console.log(args.json ? JSON.stringify(result) : `${result.checkpoint}: ${result.steps} steps, loss ${result.lmLoss.toFixed(4)}`);
+    } finally {
+      folders.release();
+    }
   },
 };
 
-/** The request that arguments make, with what the training state says of its run; writes the settings into the run folder. */
-function requestOf(args: PretrainArgs): PretrainRequest & { saved: SavedRun | undefined } {
+/** Stands in each folder that a pre-training writes to, while it does. */
+const LOCK_FILE = "pretrain.lock";
+
+/** A request, what the training state that it takes up says of its run, and where its settings are from. */
+type Asked = PretrainRequest & Pick<Resolved<typeof PRETRAINING>, "origins"> & { readonly saved: SavedRun | undefined };
+
+/** The request that arguments make. */
+function requestOf(args: PretrainArgs): Asked {
   if (args.resume !== undefined && args.from !== undefined) throw new UserError("give --resume or --from, not both");
   const resume = args.resume === undefined ? undefined : stateFolder(args.resume);
   const saved = resume === undefined ? undefined : loadSavedRun(resume);
@@ -158,25 +173,41 @@ function requestOf(args: PretrainArgs): PretrainRequest & { saved: SavedRun | un
     level: args.logLevel ?? "info",
     command: commandLine(process.argv.slice(2)),
   };
-  writableFolder("--out", request.out);
-  if (request.state !== undefined) {
-    writableFolder("--state", request.state);
-    const there = loadTrainingRecord(request.state);
-    if (there && resume === undefined) {
-      const what = `${request.state}: holds a training state already, of step ${there.step}`;
-      throw new UserError(`${what}; go on with it by --resume, or pass another --state or --run-dir`);
-    }
+  return { ...request, origins, saved };
+}
+
+/** Makes the folders that are written to. @throws UserError where nothing can be written in one */
+function writtenFolders({ out, state, runDir }: PretrainRequest): FolderToHold[] {
+  const options = {
+    out: ["--out", "TRM_PRETRAIN_OUT"],
+    state: ["--state", "TRM_PRETRAIN_STATE"],
+    runDir: ["--run-dir", "TRM_PRETRAIN_RUN_DIR"],
+  };
+  return Object.entries({ out, state, runDir }).flatMap(([name, path]) => {
+    if (path === undefined) return [];
+    const [option, variable] = options[name as keyof typeof options] as [string, string];
+    writableFolder(option, path);
+    return [{ what: `${option} ${path}`, path, variable }];
+  });
+}
+
+/** @throws UserError where the state's folder holds another one than that to go on from, or another process has just gone on with that */
+function refuseOtherState({ state, resume, saved }: Asked): void {
+  const there = state === undefined ? undefined : loadTrainingRecord(state);
+  if (there && resume === undefined) {
+    const what = `${state}: holds a training state already, of step ${there.step}`;
+    throw new UserError(`${what}; go on with it by --resume, or pass another --state or --run-dir`);
   }
-  if (runDir !== undefined) {
-    writableFolder("--run-dir", runDir);
-    const settings = Object.entries(values).map(([name, value]) => [name, { value, origin: origins[name as keyof Pretraining] }]);
-    const { files, seed, command } = request;
-    writeFileAtomically(
-      join(runDir, "config.json"),
-      `${JSON.stringify({ recipe: recipe ?? null, settings: Object.fromEntries(settings), files, seed, command }, null, 2)}\n`,
-    );
-  }
-  return { ...request, saved };
+  if (resume !== undefined && loadSavedRun(resume).step !== saved?.step)
+    throw new UserError(`${resume}: another process went on with it while this one began; start this one again`);
+}
+
+/** Writes the settings into the run folder. */
+function keepSettings({ runDir, settings, origins, recipe, files, seed, command }: Asked): void {
+  if (runDir === undefined) return;
+  const kept = Object.entries(settings).map(([name, value]) => [name, { value, origin: origins[name as keyof Pretraining] }]);
+  const config = { recipe: recipe ?? null, settings: Object.fromEntries(kept), files, seed, command };
+  writeFileAtomically(join(runDir, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
 }
 
 /** The command for the model card, which travels: files by their names alone. */

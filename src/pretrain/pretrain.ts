@@ -78,6 +78,7 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
     true,
     {
       environment: (rank) => ({
+        ...request.workerMark,
         ...workerEnvironment(engine, threads),
         ...cache,
         ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: String(rank % gpus) }),

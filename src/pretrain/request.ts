@@ -46,6 +46,8 @@ export interface PretrainRequest {
   readonly level: LogLevel;
   /** the command line, for the model card */
   readonly command: string;
+  /** environment by which workers are known as this process's, see `files/held-folders.ts` */
+  readonly workerMark?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface PretrainResult {

@@ -261,6 +261,27 @@ function fewAnswers(from: number, to: number): string {
   return JSON.stringify(Object.fromEntries(ids.map((id) => [id, answers[id]])));
 }
 
+test("a folder that a training writes to is refused to another, by its process; one whose process is gone is taken over", async () => {
+  const endless = start(...into("held"), "--steps", "1000000", "--generated-share", "0.3", "--rules-per-kind", "1");
+  await endless.said(/ready/);
+  const [worker] = childrenOf(endless.child.pid!);
+  process.kill(worker!, "SIGSTOP"); // it will not notice that its parent is gone
+  for (const [option, others] of [
+    ["--out", ["--out", join(folder, "held"), "--state", join(folder, "free-state")]],
+    ["--state", ["--out", join(folder, "free"), "--state", join(folder, "held-state")]],
+  ] as const) {
+    const { status, stderr } = await trm("pretrain", ...SHAPE, ...REAL, "--steps", "1", ...others);
+    assert.equal(status, 1);
+    assert.match(stderr, new RegExp(`${option} .*held.* is in use by process ${endless.child.pid}; wait for it to end`));
+  }
+  endless.child.kill("SIGKILL");
+  await endless.ended;
+  lastLine(await trm(...into("held"), "--steps", "1"));
+  assert.throws(() => process.kill(worker!, 0), "the worker left behind was ended");
+  for (const path of ["held", "held-state", "free", "free-state"])
+    assert.ok(!readdirSync(join(folder, path)).includes("pretrain.lock"), path);
+});
+
 test("a table of rows beyond its memory gives the same training, also when taken up again", async () => {
   // at a constant rate, so that a shorter course is the beginning of a longer one
   const course = "--steps 40 --generated-share 0.3 --rules-per-kind 1 --lr-min-ratio 1 --warmup-steps 0".split(" ");
