@@ -81,7 +81,7 @@ async function bundle(entryPoints, extra) {
     target: "node20",
     format: "esm",
     banner: { js: banner },
-    loader: { ".wasm": "binary" },
+    loader: { ".wasm": "binary", ".sh": "text" },
     ignoreAnnotations: true, // else tfjs's imports for their side effects are dropped
     plugins: [oneTfjsCore, reportPage],
     define: { VERSION: JSON.stringify(version) },

@@ -15,6 +15,7 @@ import { probeCommand } from "./probe.ts";
 import { reportCommand } from "./report.ts";
 import { runCommand } from "./run.ts";
 import { scoreCommand } from "./score.ts";
+import { slurmCommand } from "./slurm.ts";
 import { tensorflowCommand } from "./tensorflow.ts";
 import { validateCommand } from "./validate.ts";
 import { workerCommand } from "./worker.ts";
@@ -34,6 +35,7 @@ export async function runCli(argv: readonly string[]): Promise<void> {
     .command(compareCommand)
     .command(validateCommand)
     .command(mergeCommand)
+    .command(slurmCommand)
     .command(reportCommand)
     .command(convertCommand)
     .command(inspectCommand)

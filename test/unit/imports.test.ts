@@ -22,7 +22,7 @@ const SHELL_MODULES = /^node:(fs|net|child_process|os|worker_threads|http|https|
 /** Folders by height: a file imports from its own line and from those below. */
 const LAYERS = [
   ["cli"],
-  ["adapt", "pretrain", "bench", "bundle"],
+  ["adapt", "pretrain", "bench", "bundle", "cluster"],
   ["train", "parallel"],
   ["data", "generate", "predict", "submission", "score", "vote", "trace", "backend", "checkpoint", "budget", "config", "metrics"],
   ["loss", "model", "optim"],

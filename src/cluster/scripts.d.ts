@@ -1,0 +1,5 @@
+/** Shell scripts, bundled as their text (build.mjs). */
+declare module "*.sh" {
+  const text: string;
+  export default text;
+}

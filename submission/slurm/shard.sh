@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=trm-shard
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#
+# One shard of a run, as a task of an array job:  sbatch --array=0-3 shard.sh FOLDER
+#
+# FOLDER/settings.sh says what to run; FOLDER/shard-N is the shard's run folder. A task that is stopped (pre-empted, or near its time limit: Slurm sends
+# SIGTERM) leaves its best answers, is queued again and goes on where it was. One that crashed is queued again too, a few times.
+set -u
+
+folder=$1
+source "$folder/settings.sh"
+index=$SLURM_ARRAY_TASK_ID
+run=$folder/shard-$index
+mkdir -p -- "$run"
+
+say() { printf '%s shard %s of %s, job %s on %s: %s\n' "$(date -u +%FT%TZ)" "$index" "$SHARDS" "$SLURM_JOB_ID" "${SLURMD_NODENAME:-?}" "$*" >&2; }
+
+stopped=
+child=
+trap 'stopped=yes; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM
+
+say "begins, restart ${SLURM_RESTART_COUNT:-0}"
+# --resume goes on with the run in the folder; where there is none, one begins.
+"${TRM[@]}" run "${RUN[@]}" --shard "auto/$SHARDS" --resume "$run" --out "$run/submission.json" &
+child=$!
+# A signal ends `wait`, not the run: wait until it is gone.
+while wait "$child"; status=$?; kill -0 "$child" 2>/dev/null; do :; done
+
+# 1: something that its user must mend, and another try would not.
+if [ "$status" -le 1 ]; then
+  say "ended with status $status"
+  exit "$status"
+fi
+
+if [ -n "$stopped" ]; then
+  again=$REQUEUES done=${SLURM_RESTART_COUNT:-0}
+else
+  printf '%s status %s\n' "$(date -u +%FT%TZ)" "$status" >>"$run/crashes.log"
+  again=$CRASHES done=$(($(wc -l <"$run/crashes.log") - 1))
+fi
+# A task that its user has cancelled stays so, and one that Slurm queues again by itself need not be told.
+state=$(scontrol show job --oneliner "$SLURM_JOB_ID" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p')
+if [ "$state" != RUNNING ]; then
+  say "ended with status $status; it is $state"
+elif [ "$done" -ge "$again" ]; then
+  say "ended with status $status, queued again $done times: no more"
+else
+  say "ended with status $status; queued again"
+  scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$status"
