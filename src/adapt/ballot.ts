@@ -3,6 +3,7 @@ import { type Entry, testInputsOf } from "../arc/challenges-json.ts";
 import { equalGrids } from "../arc/grid.ts";
 import type { RankedAnswer } from "../vote/rank.ts";
 import { type Candidate, Tally } from "../vote/tally.ts";
+import type { Weigher } from "../vote/weighting.ts";
 
 /**
  * Tallies of successive stages (unadapted, interim, final).
@@ -13,9 +14,9 @@ import { type Candidate, Tally } from "../vote/tally.ts";
 export class Ballot {
   readonly #stages: Tally[] = [];
 
-  /** Begins a stage; votes now count for it. @param planned votes planned of each test input, see `Tally` */
-  beginStage(planned?: number): void {
-    this.#stages.push(new Tally(planned));
+  /** Begins a stage; votes now count for it. @param planned votes planned of each test input, see `Tally` @param weigher what a vote counts */
+  beginStage(planned?: number, weigher?: Weigher): void {
+    this.#stages.push(new Tally(planned, weigher));
   }
 
   /** Counts a vote in the current stage. */
@@ -38,12 +39,12 @@ export class Ballot {
     return this.#stages.reduce((sum, stage) => sum + stage.total, 0);
   }
 
-  /** The answers to a test input, best first. */
-  ranked(taskId: string, testIndex: number): RankedAnswer[] {
+  /** The answers to a test input, best first. @param weigher what a vote would count instead */
+  ranked(taskId: string, testIndex: number, weigher?: Weigher): RankedAnswer[] {
     const answers: RankedAnswer[] = [];
     for (const stage of this.#stages.toReversed()) {
       if (answers.filter(({ grid }) => grid.rows > 0).length >= 2) break;
-      for (const answer of stage.ranked(taskId, testIndex)) {
+      for (const answer of stage.ranked(taskId, testIndex, weigher)) {
         if (!answers.some((other) => equalGrids(other.grid, answer.grid))) answers.push(answer);
       }
     }
@@ -51,7 +52,9 @@ export class Ballot {
   }
 
   /** The answers to every test input of every task, in their order. */
-  rankedAll(entries: readonly Entry[]): Map<string, RankedAnswer[][]> {
-    return new Map(entries.map((entry) => [entry.id, Array.from({ length: testInputsOf(entry) }, (_, i) => this.ranked(entry.id, i))]));
+  rankedAll(entries: readonly Entry[], weigher?: Weigher): Map<string, RankedAnswer[][]> {
+    return new Map(
+      entries.map((entry) => [entry.id, Array.from({ length: testInputsOf(entry) }, (_, i) => this.ranked(entry.id, i, weigher))]),
+    );
   }
 }

@@ -5,6 +5,7 @@ import { formatDuration } from "../budget/duration.ts";
 import type { WorkerPool } from "../parallel/coordinator.ts";
 import type { PredictionItem } from "../parallel/job.ts";
 import { scoreAnswers } from "../score/pass-at-k.ts";
+import { fitHaltingScale, type HaltingFit, type Judged } from "../vote/halting-scale.ts";
 import { Tally } from "../vote/tally.ts";
 import type { RunContext } from "./context.ts";
 import { ownersOf } from "./items.ts";
@@ -34,6 +35,13 @@ export interface LeftOutScore {
   /** share of the pairs whose answer is among the first two by votes, and among all */
   readonly "pass@2": number;
   readonly oracle: number;
+  /** how the halting head's logits go with right predictions */
+  readonly halting?: HaltingFit | undefined;
+}
+
+/** What pairs held back have told of the halting head after the training; undefined where there was none, or none yet. */
+export function haltingFitOf(scores: readonly LeftOutScore[] = []): HaltingFit | undefined {
+  return scores.findLast(({ step }) => step > 0)?.halting;
 }
 
 /** Holds back the last `count` demonstrations of each task, as far as enough of them are left to learn from. */
@@ -76,6 +84,7 @@ export async function measureLeftOut(
   const began = now();
   const tally = new Tally();
   const sums = { made: 0, right: 0, loss: 0 };
+  const judged: (Judged & { readonly order: string })[] = [];
   await pool.predict(items, {
     actSteps,
     chunk: Math.max(1, Math.min(setup.microBatch, Math.ceil(items.length / pool.alive.length))),
@@ -88,7 +97,9 @@ export async function measureLeftOut(
         const grid = { rows, cols, cells };
         sums.made++;
         sums.loss += lmLoss!;
-        if (equalGrids(grid, leftOut.pairs[task]![place]!.output)) sums.right++;
+        const right = equalGrids(grid, leftOut.pairs[task]![place]!.output);
+        if (right) sums.right++;
+        judged.push({ qHaltLogit, right, order: `${task}:${testIndex}:${variant}` });
         tally.add({ taskId: id, testIndex: place, grid, qHaltLogit, order: variant });
       }
     },
@@ -97,6 +108,8 @@ export async function measureLeftOut(
   const asked = leftOut.tasks.flatMap(({ id }, i) => (leftOut.pairs[i]!.length > 0 ? [{ id, testInputs: leftOut.pairs[i]!.length }] : []));
   const truths = new Map(leftOut.tasks.map(({ id }, i) => [id, leftOut.pairs[i]!.map(({ output }) => output)]));
   const score = scoreAnswers(tally.rankedAll(asked), new Map(asked.map(({ id }) => [id, truths.get(id)!])), [2]);
+  judged.sort((a, b) => (a.order < b.order ? -1 : 1)); // as they come depends on the workers, and a sum of floats on its order
+  const halting = fitHaltingScale(judged);
   const result: LeftOutScore = {
     step,
     pairs: score.testInputs,
@@ -105,9 +118,10 @@ export async function measureLeftOut(
     lmLoss: sums.loss / sums.made,
     "pass@2": score.passAtK.get("pass@2")!,
     oracle: score.oracle,
+    halting,
   };
   const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-  const text = `left-out pairs after step ${step}: ${percent(result.exact)} of ${sums.made} predictions right, loss ${result.lmLoss.toFixed(4)}; of ${result.pairs} pairs ${percent(result["pass@2"])} in two attempts, ${percent(result.oracle)} among all answers (${formatDuration(now() - began)})`;
+  const text = `left-out pairs after step ${step}: ${percent(result.exact)} of ${sums.made} predictions right, loss ${result.lmLoss.toFixed(4)}; of ${result.pairs} pairs ${percent(result["pass@2"])} in two attempts, ${percent(result.oracle)} among all answers; the halting head is surer of a right prediction than of a wrong one in ${percent(halting.auc)} of cases, probability of being right sigmoid(${halting.slope.toFixed(2)} logit ${halting.offset < 0 ? "-" : "+"} ${Math.abs(halting.offset).toFixed(2)}) (${formatDuration(now() - began)})`;
   log.emit("info", "left-out", text, { ...result });
   return result;
 }

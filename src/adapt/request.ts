@@ -71,6 +71,11 @@ export interface RunRequest {
   readonly planOnly?: boolean | undefined;
 }
 
+/** Whether predictions tell how long they have stood: where votes are weighed by it, and where solutions can tell what that would be worth. */
+export function isAgreementWatched({ recipe, solutions }: Pick<RunRequest, "recipe" | "solutions">): boolean {
+  return recipe.voteWeight === "agreement" || solutions !== undefined;
+}
+
 /** Nothing is to be trained, as was asked for. */
 export function isPredictOnly({ recipe, steps }: RunRequest): boolean {
   return recipe.method === "none" || steps === 0;
@@ -118,6 +123,8 @@ export interface RunResult {
   readonly workerRssBytes: readonly number[];
   readonly parentRssBytes: number;
   readonly score?: Record<string, number>;
+  /** pass@1 and pass@2 of the same votes by what each counts, see `Answers.scoreByWeighting` */
+  readonly voteWeights?: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** the scores on the way */
   readonly curve?: readonly CurvePoint[];
   readonly plan?: Plan | undefined;

@@ -28,6 +28,17 @@ const leftOutSchema = z.object({
   lmLoss: z.number(),
   "pass@2": z.number(),
   oracle: z.number(),
+  halting: z
+    .object({
+      slope: z.number(),
+      offset: z.number(),
+      predictions: z.number(),
+      right: z.number(),
+      lossBefore: z.number(),
+      lossAfter: z.number(),
+      auc: z.number(),
+    })
+    .optional(),
 });
 
 /** See `ClockRecord`. */

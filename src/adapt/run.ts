@@ -13,7 +13,7 @@ import { Crew } from "./crew.ts";
 import { RunDisk } from "./disk.ts";
 import { itemsOf } from "./items.ts";
 import { CURVE_KS, LearningCurve } from "./learning-curve.ts";
-import { measureLeftOut } from "./left-out.ts";
+import { haltingFitOf, measureLeftOut } from "./left-out.ts";
 import { describePlan, planRun } from "./plan-phases.ts";
 import { type Predicted, predict } from "./prediction.ts";
 import { RunProgress } from "./progress.ts";
@@ -54,7 +54,8 @@ export class Run {
     this.#log = log;
     this.#state = state;
     this.#disk = new RunDisk(dirname(request.out), state.snapshots, log);
-    this.#answers = new Answers(request, log, { votes: state.votes, makeRoom: () => this.#disk.makeRoom() });
+    const disk = { votes: state.votes, makeRoom: () => this.#disk.makeRoom() };
+    this.#answers = new Answers(request, log, disk, () => haltingFitOf(state.record.notes.leftOut));
     this.#answers.restore(state.earlier ?? []);
     const score = request.solutions && (() => this.#answers.score(CURVE_KS));
     this.#curve = new LearningCurve(state.record, score, () => clock.now());
@@ -264,7 +265,7 @@ export class Run {
       demonstrationExact: this.#progress.exact,
       workerRssBytes: this.#progress.rssBytes,
       parentRssBytes: process.memoryUsage.rss(),
-      ...(solutions && { score: this.#answers.score(), curve: this.#curve.points }),
+      ...(solutions && { score: this.#answers.score(), voteWeights: this.#answers.scoreByWeighting(), curve: this.#curve.points }),
       plan: this.#state.record.notes.plan,
       leftOut: this.#state.record.notes.leftOut,
       ...(rehearsal && { rehearsal: true }),

@@ -8,7 +8,7 @@ import { meansOf } from "../trace/means.ts";
 import { itemsOf, ownerOf } from "./items.ts";
 import { undivided, withLeftOut } from "./left-out.ts";
 import { adaptersOf, frozenShareOf } from "./methods.ts";
-import { isPredictOnly, type RunRequest } from "./request.ts";
+import { isAgreementWatched, isPredictOnly, type RunRequest } from "./request.ts";
 
 /** Sizes of a run, and a job for each worker. */
 export interface Setup {
@@ -82,6 +82,7 @@ export function setUp(request: RunRequest): Setup {
     puzzleWeightDecay: recipe.puzzleWeightDecay,
     explorationProbability: recipe.haltExploration,
     stopAtHalt: recipe.stopAtHalt,
+    watchAgreement: isAgreementWatched(request),
     course: {
       lrTrunk: recipe.lrTrunk,
       lrPuzzle: recipe.lrPuzzle,

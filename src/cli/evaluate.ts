@@ -22,6 +22,7 @@ import { describeOutcomes } from "./run-table.ts";
 /** The settings of a run that matter where nothing is trained. */
 const SETTINGS = {
   voteVariants: RECIPE.voteVariants,
+  voteWeight: RECIPE.voteWeight,
   start: RECIPE.start,
   haltMaxStepsEval: RECIPE.haltMaxStepsEval,
   stopAtHalt: RECIPE.stopAtHalt,

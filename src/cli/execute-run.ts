@@ -109,6 +109,8 @@ export async function executeRun(
     const challenges = readChallenges(args.challenges!);
     if (args.leaveOut !== undefined && !(Number.isInteger(args.leaveOut) && args.leaveOut >= 0))
       throw new UserError(`--leave-out ${args.leaveOut}: expected a whole number from 0 up`);
+    if (resolved.recipe.haltingPairs === "held-out" && !args.leaveOut)
+      throw new UserError("--halting-pairs held-out needs pairs that are held back: give --leave-out 1, or more");
     const all = chooseTasks(challenges.tasks, args);
     const shard = args.shard === undefined ? undefined : parseShard(args.shard, process.env);
     const wanted = shard ? shareOf(all, shard) : all;

@@ -8,8 +8,9 @@ import { UserError } from "../errors.ts";
 import { BEST_KEPT, type ReadCandidates, readCandidates, writeCandidates } from "../predict/candidate-file.ts";
 import { alignAnswers, chooseAttempts } from "../submission/choose.ts";
 import { writeSubmission } from "../submission/write.ts";
-import { AnswerMerge } from "../vote/merge.ts";
-import { missingShards, type NamedPart } from "../vote/parts.ts";
+import { AnswerMerge, strengthsAsVotes } from "../vote/merge.ts";
+import { missingShards, type NamedPart, refuseMixtures } from "../vote/parts.ts";
+import type { VoteWeighting } from "../vote/weighting.ts";
 import { parseWeights } from "../vote/weights.ts";
 import { weighFiles, weighingTable, weighingToJson } from "./merge-weights.ts";
 
@@ -69,14 +70,17 @@ function mergeHandler({ files, out, candidates, weights, challenges: challengesP
   const factors = weighed?.weights ?? parseWeights(weights, files.length);
   const challenges = challengesPath === undefined ? undefined : readChallenges(challengesPath);
   const merge = new AnswerMerge();
-  const parts: NamedPart[] = [];
+  const parts: (NamedPart & { readonly weighting: VoteWeighting })[] = [];
+  // Whoever says what a vote of each file is worth may join what is weighed in different ways.
+  const isSaid = (weights ?? solutions) !== undefined;
   for (const [i, where] of files.entries()) {
     const read = readUnlessFailed(where, expect !== undefined);
     if (!read) continue;
-    parts.push({ where, part: read.part });
-    merge.add({ where, answers: read.answers, weight: factors[i]! });
+    parts.push({ where, part: read.part, weighting: read.weighting });
+    merge.add({ where, answers: isSaid ? strengthsAsVotes(read.answers) : read.answers, weight: factors[i]! });
   }
   const missing = missingShards(parts, expect, challenges && tasksSha256(challenges.tasks));
+  if (!isSaid) refuseMixtures(parts);
   const count = expect ?? parts[0]?.part?.shard.count ?? 0;
   if (missing.length > 0 && expect === undefined)
     throw new UserError(
@@ -90,7 +94,7 @@ function mergeHandler({ files, out, candidates, weights, challenges: challengesP
   for (const note of notes) console.error(note);
   const { submission, fallbackInputs } = chooseAttempts(entries, answers);
   writeSubmission(out, submission, entries);
-  if (candidates) writeCandidates(candidates, answers);
+  if (candidates) writeCandidates(candidates, answers, { weighting: isSaid ? undefined : parts[0]?.weighting });
 
   const cut = parts.filter(({ part }) => part?.ended === false);
   for (const { where, part } of cut)

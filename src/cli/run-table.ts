@@ -21,7 +21,7 @@ export function describeOutcomes(run: Run, solutions: Solutions | undefined): st
 /** A line a test input, then the sums. */
 export function printTable(run: Run, result: RunResult, solutions: Solutions | undefined): void {
   console.log(describeOutcomes(run, solutions).join("\n"));
-  const { seconds, score } = result;
+  const { seconds, score, voteWeights = {} } = result;
   console.log(
     `\n${result.tasks} tasks, ${result.testInputs} test inputs, ${result.steps} optimizer steps; load ${seconds.load.toFixed(1)} s, adapt ${seconds.adapt.toFixed(1)} s, predict ${seconds.predict.toFixed(1)} s, total ${seconds.total.toFixed(1)} s`,
   );
@@ -30,5 +30,9 @@ export function printTable(run: Run, result: RunResult, solutions: Solutions | u
     console.log(
       `pass@1 ${(100 * score["pass@1"]!).toFixed(1)} %, pass@2 ${(100 * score["pass@2"]!).toFixed(1)} % of the test inputs worked on`,
     );
+  if (score && Object.keys(voteWeights).length > 1) {
+    const shares = Object.entries(voteWeights).map(([name, each]) => `${name} ${(100 * each["pass@2"]!).toFixed(1)} %`);
+    console.log(`pass@2 of the same votes by what each counts (--vote-weight): ${shares.join(", ")}`);
+  }
   console.log(`${result.submission} and ${result.candidates} written`);
 }

@@ -1,4 +1,5 @@
 /** Every setting of an adaptation. Flags, help, checks and the README table derive from it. */
+import { VOTE_WEIGHTINGS } from "../vote/weighting.ts";
 import { bool, choice, int, num, problemOf, type Setting, type Values } from "./settings.ts";
 
 export { flagName, type Setting } from "./settings.ts";
@@ -44,6 +45,16 @@ export const RECIPE = {
     about:
       "predict under every variant, also where later votes can't change the two answers any more; without it candidates.json has fewer votes there",
     source: "ours; TRM and TTA spend all",
+  }),
+  voteWeight: choice("count", VOTE_WEIGHTINGS, {
+    about:
+      "what a vote counts: 1 each, the halting head's probability, or the share of a prediction's ACT steps, the last ones, that gave the same grid",
+    source: "ours; TRM counts 1 each",
+  }),
+  haltingPairs: choice("trained", ["trained", "held-out"], {
+    about:
+      "what the halting weight is fitted to: the pairs trained on (the head as it is), or the predictions of pairs that --leave-out holds back (a logistic of its logit)",
+    source: "ours",
   }),
   translate: bool(true, { about: "shift training pairs on the canvas", source: "TRM dataset/build_arc_dataset.py" }),
   haltMaxSteps: int(0, {

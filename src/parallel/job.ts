@@ -11,6 +11,7 @@ import type { RowSimilarity } from "../model/row-similarity.ts";
 import type { AdamATan2Settings } from "../optim/adam-atan2.ts";
 import type { Compilation } from "../trace/compilation.ts";
 import type { Course, Progress, Until } from "../train/loop.ts";
+import type { Agreement } from "../vote/weighting.ts";
 
 /** Where a trunk comes from. */
 export type TrunkSource =
@@ -68,6 +69,8 @@ export interface Job {
   readonly explorationProbability: number;
   /** a predicted row ends when its halting head says so */
   readonly stopAtHalt?: boolean | undefined;
+  /** predictions tell over how many of their last ACT steps they stayed the same */
+  readonly watchAgreement?: boolean | undefined;
   readonly course: Course;
   /** steps of the whole course; where they are not given, a training state says them until the first step was timed */
   readonly plannedSteps?: number | undefined;
@@ -124,6 +127,8 @@ export interface Prediction extends PredictionItem {
   readonly cols: number;
   readonly cells: Uint8Array;
   readonly qHaltLogit: number;
+  /** where it was watched */
+  readonly agreement?: Agreement | undefined;
   /** mean token loss of the true answer, where it was wanted */
   readonly lmLoss?: number | undefined;
 }

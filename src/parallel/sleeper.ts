@@ -157,7 +157,7 @@ export class Sleeper implements Laborer {
 
   /** The test inputs themselves, one cell changed: which, is drawn so that variants mostly agree. */
   async #predict(items: readonly PredictionItem[], actSteps: number): Promise<Prediction[]> {
-    const { data, microBatch } = this.#job;
+    const { data, microBatch, watchAgreement } = this.#job;
     if (data.kind !== "tasks") throw new Error("no tasks to predict");
     if (!this.#hasPredicted) await sleep(this.#clock, this.#times.compileSeconds);
     this.#hasPredicted = true;
@@ -173,7 +173,9 @@ export class Sleeper implements Laborer {
         while (answer < ANSWERS - 1 && random.uniform() >= AGREEMENT) answer++;
         const changed = cells.slice();
         changed[answer % changed.length] = (changed[answer % changed.length]! + 1) % 10;
-        out.push({ ...item, rows, cols, cells: changed, qHaltLogit: random.uniform() - 0.5 });
+        const qHaltLogit = random.uniform() - 0.5;
+        const agreement = watchAgreement ? { steps: random.int(1, actSteps), of: actSteps } : undefined;
+        out.push({ ...item, rows, cols, cells: changed, qHaltLogit, ...(agreement && { agreement }) });
       }
       this.#pulse.beat();
     }

@@ -1,5 +1,6 @@
 /** A worker's work: one replica that trains its slice of every batch, and predicts. */
 import * as tf from "@tensorflow/tfjs-core";
+import { gridKey } from "../arc/grid.ts";
 import { undoAugmentation } from "../augment/augmentation.ts";
 import { startEngine } from "../backend/select.ts";
 import { realClock } from "../budget/clock.ts";
@@ -251,12 +252,14 @@ export class Work implements Laborer {
         const pair = variantPair(group, variant, { input, ...(withLoss && output && { output }) });
         return pairToExample(pair, side, { row: 0, col: 0 }, puzzleId ?? group.firstPuzzleId + variant);
       });
-      const depth = { actSteps, stopAtHalt: this.#job.stopAtHalt ?? false };
-      const { tokens, qHaltLogits, losses } = await this.#replica.predict(examples, depth, withLoss);
+      const answerKey = (tokens: Int32Array, at: number): string => gridKey(cropToGrid(tokens, side, at));
+      const depth = { actSteps, stopAtHalt: this.#job.stopAtHalt ?? false, ...(this.#job.watchAgreement && { answerKey }) };
+      const { tokens, qHaltLogits, losses, agreement } = await this.#replica.predict(examples, depth, withLoss);
       part.forEach((item, n) => {
         const grid = undoAugmentation(cropToGrid(tokens, side, n * side * side), groups[n]!.variants.at(item.variant));
         const { rows, cols, cells } = grid;
-        out.push({ ...item, rows, cols, cells, qHaltLogit: qHaltLogits[n]!, ...(losses && { lmLoss: losses[n]! }) });
+        const told = { ...(losses && { lmLoss: losses[n]! }), ...(agreement && { agreement: agreement[n]! }) };
+        out.push({ ...item, rows, cols, cells, qHaltLogit: qHaltLogits[n]!, ...told });
       });
       this.#pulse.beat();
       await new Promise((resolve) => setImmediate(resolve));

@@ -9,6 +9,7 @@ import { writeFileAtomically } from "../files/atomic.ts";
 import { mergeRanked } from "../vote/merge.ts";
 import type { Part } from "../vote/parts.ts";
 import type { RankedAnswer, RankedAnswers } from "../vote/rank.ts";
+import { VOTE_WEIGHTINGS, type VoteWeighting } from "../vote/weighting.ts";
 import { scanCandidates } from "./candidate-scan.ts";
 
 /** The form this program writes. */
@@ -22,6 +23,15 @@ export interface ReadCandidates {
   readonly answers: Map<string, RankedAnswer[][]>;
   /** where a shard of a run has written it */
   readonly part: Part | undefined;
+  /** what its votes count */
+  readonly weighting: VoteWeighting;
+}
+
+/** What a candidate file says beside the answers. */
+export interface CandidateHead {
+  readonly part?: Part | undefined;
+  /** `count` unless given */
+  readonly weighting?: VoteWeighting | undefined;
 }
 
 const partSchema = z.object({
@@ -34,19 +44,21 @@ const partSchema = z.object({
 
 /**
  * The text of a candidate file: `{version, tasks: {id: [per test input [{grid, votes, meanQ}]]}}`, one task a line, ids in the Map's order;
- * a shard's has `part` beside, and an empty list for each test input of the other shards' tasks.
+ * a shard's has `part` beside, and an empty list for each test input of the other shards' tasks. Where votes do not count 1 each, `voteWeight` beside
+ * says how they are weighed, and each answer has the `weight` of its votes.
  *
  * @param best how many answers of each list are kept
  */
-export function formatCandidates(answers: RankedAnswers, part?: Part, best = BEST_KEPT): string {
-  return [...candidateLines(answers, part, best)].join("");
+export function formatCandidates(answers: RankedAnswers, head: CandidateHead = {}, best = BEST_KEPT): string {
+  return [...candidateLines(answers, head, best)].join("");
 }
 
-function* candidateLines(answers: RankedAnswers, part: Part | undefined, best: number): Generator<string> {
-  yield `{"version": ${VERSION}, ${part ? `"part": ${JSON.stringify(part)}, ` : ""}"tasks": {`;
+function* candidateLines(answers: RankedAnswers, { part, weighting = "count" }: CandidateHead, best: number): Generator<string> {
+  const weighed = weighting === "count" ? "" : `"voteWeight": ${JSON.stringify(weighting)}, `;
+  yield `{"version": ${VERSION}, ${weighed}${part ? `"part": ${JSON.stringify(part)}, ` : ""}"tasks": {`;
   let separator = "";
   for (const [id, tests] of answers) {
-    const lists = tests.map((list) => list.slice(0, best).map(({ grid, votes, meanQ }) => ({ grid: gridToRows(grid), votes, meanQ })));
+    const lists = tests.map((list) => list.slice(0, best).map(({ grid, ...share }) => ({ grid: gridToRows(grid), ...share })));
     yield `${separator}${JSON.stringify(id)}: ${JSON.stringify(lists)}`;
     separator = ",\n";
   }
@@ -54,10 +66,10 @@ function* candidateLines(answers: RankedAnswers, part: Part | undefined, best: n
 }
 
 /** Writes a candidate file atomically. */
-export function writeCandidates(path: string, answers: RankedAnswers, part?: Part, best = BEST_KEPT): void {
+export function writeCandidates(path: string, answers: RankedAnswers, head: CandidateHead = {}, best = BEST_KEPT): void {
   const encoder = new TextEncoder();
   const encoded = function* (): Generator<Uint8Array> {
-    for (const line of candidateLines(answers, part, best)) yield encoder.encode(line);
+    for (const line of candidateLines(answers, head, best)) yield encoder.encode(line);
   };
   writeFileAtomically(path, inBlocks(encoded()));
 }
@@ -104,7 +116,7 @@ function parseFile(text: string, where: string): ReadCandidates {
   const version = members.find(({ key }) => key === "version");
   const isSubmission = !version || text[version.start] === "[";
   const read: ReadCandidates = isSubmission
-    ? { answers: parseTasks(text, members, attemptsOf, problems), part: undefined }
+    ? { answers: parseTasks(text, members, attemptsOf, problems), part: undefined, weighting: "count" }
     : parseCandidates(text, members, version, problems);
   if (problems.length > 0) throw new InputError(where, shortened(problems));
   return read;
@@ -115,17 +127,20 @@ type ReadList = (value: unknown, spot: string, problems: string[]) => RankedAnsw
 function parseCandidates(text: string, members: readonly JsonMember[], version: JsonMember, problems: string[]): ReadCandidates {
   const given = text.slice(version.start, Math.min(version.end, version.start + 20));
   if (given !== String(VERSION)) problems.push(`has version ${given}; this program reads version ${VERSION} of candidate files`);
-  for (const key of ["tasks", "part"])
+  for (const key of ["tasks", "part", "voteWeight"])
     if (members.filter((member) => member.key === key).length > 1) problems.push(`has the key ${key} more than once`);
-  const [tasks, part] = ["tasks", "part"].map((key) => members.find((member) => member.key === key));
-  const other = members.find(({ key }) => key !== "version" && key !== "part" && key !== "tasks");
-  if (other) problems.push(`has the key ${quoted(other.key)} besides version, part and tasks`);
+  const [tasks, part, voteWeight] = ["tasks", "part", "voteWeight"].map((key) => members.find((member) => member.key === key));
+  const other = members.find(({ key }) => key !== "version" && key !== "part" && key !== "voteWeight" && key !== "tasks");
+  if (other) problems.push(`has the key ${quoted(other.key)} besides version, voteWeight, part and tasks`);
   const start = tasks?.start;
   if (start === undefined || text[start] !== "{") problems.push("has no object tasks");
   const parsed = part && partSchema.safeParse(JSON.parse(text.slice(part.start, part.end)));
   if (parsed?.error) problems.push(`part: ${z.prettifyError(parsed.error)}`);
-  if (problems.length > 0) return { answers: new Map(), part: undefined };
-  return { answers: parseTasks(text, objectMembers(text, start!), candidatesOf, problems), part: parsed?.data };
+  const named: unknown = voteWeight ? JSON.parse(text.slice(voteWeight.start, voteWeight.end)) : "count";
+  const weighting = VOTE_WEIGHTINGS.find((known) => known === named);
+  if (!weighting) problems.push(`has the voteWeight ${quoted(String(named))}; expected ${VOTE_WEIGHTINGS.join(", ")}`);
+  if (!weighting || problems.length > 0) return { answers: new Map(), part: undefined, weighting: "count" };
+  return { answers: parseTasks(text, objectMembers(text, start!), candidatesOf, problems), part: parsed?.data, weighting };
 }
 
 function parseTasks(text: string, members: readonly JsonMember[], readList: ReadList, problems: string[]): Map<string, RankedAnswer[][]> {
@@ -155,13 +170,15 @@ function candidatesOf(value: unknown, spot: string, problems: string[]): RankedA
       problems.push(`${at} is ${kindOf(candidate)}, not an object with grid, votes and meanQ`);
       return [];
     }
-    const { grid, votes, meanQ } = candidate as { grid?: unknown; votes?: unknown; meanQ?: unknown };
+    const { grid, votes, meanQ, weight } = candidate as { grid?: unknown; votes?: unknown; meanQ?: unknown; weight?: unknown };
     const checked = checkGrid(grid, `${at}, grid`, problems, "empty allowed");
     const goodVotes = isNumber(votes) && votes > 0;
     const goodQ = isNumber(meanQ) && meanQ >= 0 && meanQ <= 1;
     if (!goodVotes) problems.push(`${at}, votes is ${shown(votes)}; expected a number above 0`);
     if (!goodQ) problems.push(`${at}, meanQ is ${shown(meanQ)}; expected a number 0 to 1`);
-    return checked && goodVotes && goodQ ? [{ grid: checked, votes, meanQ }] : [];
+    const goodWeight = weight === undefined || (isNumber(weight) && weight >= 0);
+    if (!goodWeight) problems.push(`${at}, weight is ${shown(weight)}; expected a number from 0 up`);
+    return checked && goodVotes && goodQ && goodWeight ? [{ grid: checked, votes, meanQ, ...(weight !== undefined && { weight }) }] : [];
   });
 }
 

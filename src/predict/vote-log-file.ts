@@ -3,6 +3,7 @@ import { readFileSync, truncateSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { Grid } from "../arc/grid.ts";
 import { AppendFile } from "../files/append.ts";
+import type { Agreement } from "../vote/weighting.ts";
 
 /** A prediction, undone to the task's own colours and orientation. */
 export interface Vote {
@@ -13,6 +14,8 @@ export interface Vote {
   readonly variant: number;
   readonly grid: Grid;
   readonly qHaltLogit: number;
+  /** where it was watched */
+  readonly agreement?: Agreement | undefined;
 }
 
 /** What a log holds, in order: votes count for the stage that was begun last. */
@@ -20,10 +23,12 @@ export type VoteEntry = { readonly kind: "stage"; readonly name: string } | { re
 
 /*
  * A record: payload bytes u16, CRC-32 of the payload u32, payload; little-endian. Payload of a stage: 0 u8, name. Of a vote: 1 u8, task u32,
- * test input u16, variant u32, halt logit f32, rows u8, columns u8, then the cells, two in a byte, the first one in the lower half.
+ * test input u16, variant u32, halt logit f32, rows u8, columns u8, then the cells, two in a byte, the first one in the lower half. Of a vote whose
+ * agreement was watched: the same with 2 u8 at its head, and at its end the ACT steps that agreed u8 and those taken u8.
  */
 const HEAD = 6;
 const VOTE_HEAD = 17;
+const AGREEMENT_BYTES = 2;
 
 /** Appends votes as they come in. */
 export class VoteLog {
@@ -93,9 +98,10 @@ function recordOf(payload: Buffer): Buffer {
   return Buffer.concat([head, payload]);
 }
 
-function payloadOf({ task, testIndex, variant, grid: { rows, cols, cells }, qHaltLogit }: Vote): Buffer {
-  const out = Buffer.alloc(VOTE_HEAD + Math.ceil(cells.length / 2));
-  out.writeUInt8(1, 0);
+function payloadOf({ task, testIndex, variant, grid: { rows, cols, cells }, qHaltLogit, agreement }: Vote): Buffer {
+  const end = VOTE_HEAD + Math.ceil(cells.length / 2);
+  const out = Buffer.alloc(end + (agreement ? AGREEMENT_BYTES : 0));
+  out.writeUInt8(agreement ? 2 : 1, 0);
   out.writeUInt32LE(task, 1);
   out.writeUInt16LE(testIndex, 5);
   out.writeUInt32LE(variant, 7);
@@ -103,15 +109,21 @@ function payloadOf({ task, testIndex, variant, grid: { rows, cols, cells }, qHal
   out.writeUInt8(rows, 15);
   out.writeUInt8(cols, 16);
   for (let i = 0; i < cells.length; i++) out[VOTE_HEAD + (i >> 1)]! |= cells[i]! << (4 * (i & 1));
+  if (agreement) {
+    out.writeUInt8(agreement.steps, end);
+    out.writeUInt8(agreement.of, end + 1);
+  }
   return out;
 }
 
 /** @returns undefined where the payload is none that this version writes */
 function entryOf(payload: Buffer): VoteEntry | undefined {
   if (payload[0] === 0) return { kind: "stage", name: payload.toString("utf8", 1) };
-  if (payload[0] !== 1 || payload.length < VOTE_HEAD) return undefined;
+  const isWatched = payload[0] === 2;
+  if ((payload[0] !== 1 && !isWatched) || payload.length < VOTE_HEAD) return undefined;
   const [rows, cols] = [payload.readUInt8(15), payload.readUInt8(16)];
-  if (payload.length !== VOTE_HEAD + Math.ceil((rows * cols) / 2)) return undefined;
+  const end = VOTE_HEAD + Math.ceil((rows * cols) / 2);
+  if (payload.length !== end + (isWatched ? AGREEMENT_BYTES : 0)) return undefined;
   const cells = Uint8Array.from({ length: rows * cols }, (_, i) => (payload[VOTE_HEAD + (i >> 1)]! >> (4 * (i & 1))) & 15);
   const vote = {
     task: payload.readUInt32LE(1),
@@ -119,6 +131,7 @@ function entryOf(payload: Buffer): VoteEntry | undefined {
     variant: payload.readUInt32LE(7),
     grid: { rows, cols, cells },
     qHaltLogit: payload.readFloatLE(11),
+    ...(isWatched && { agreement: { steps: payload.readUInt8(end), of: payload.readUInt8(end + 1) } }),
   };
   return { kind: "vote", vote };
 }

@@ -1,6 +1,7 @@
 /** All that the page of a run shows, from what its folder holds. */
 import type { Task } from "../arc/task.ts";
 import { parseDuration } from "../budget/duration.ts";
+import type { HaltingScale } from "../vote/weighting.ts";
 import { curvesOf } from "./curves.ts";
 import type { ReadRun } from "./read-run-file.ts";
 import type { ReportData, Summary } from "./report-data.ts";
@@ -8,6 +9,7 @@ import { numberOf, type RunEvent } from "./run-events.ts";
 import { scoreOverTime } from "./score-over-time.ts";
 import { type Answered, scoreOf, taskReports, withinCharacters } from "./task-reports.ts";
 import { timelineOf } from "./timeline.ts";
+import { scoresByWeighting } from "./vote-weights.ts";
 
 /** Grids may take this much of the page; then candidates are left out, those with the fewest votes first. */
 const MOST_CHARACTERS = 12e6;
@@ -23,7 +25,8 @@ export function gatherReport(run: ReadRun, now: number): ReportData {
   const isOver = result !== undefined && !events.slice(events.lastIndexOf(result)).some(({ event }) => event === "goes-on");
   const elapsedSeconds = (isOver ? result : events.at(-1))?.seconds ?? 0; // the report itself comes after the result
   const overTime = solutions && scoreOverTime(run.votes, chosen, solutions, events);
-  const summary = { ...summaryOf(run, all, chosen, result), elapsedSeconds };
+  const voteWeights = solutions ? scoresByWeighting(run.votes, chosen, solutions, haltingScaleOf(events)) : [];
+  const summary = { ...summaryOf(run, all, chosen, result), voteWeights, elapsedSeconds };
   return {
     title: run.title,
     gatheredAt: now,
@@ -48,7 +51,7 @@ function summaryOf(
   tasks: ReportData["tasks"],
   chosen: readonly Task[],
   resultEvent: RunEvent | undefined,
-): Omit<Summary, "elapsedSeconds"> {
+): Omit<Summary, "elapsedSeconds" | "voteWeights"> {
   const result = (resultEvent?.result ?? {}) as Record<string, unknown>;
   const tests = tasks.flatMap(({ state, test }) => (state === "worked-on" ? test : []));
   const ranks = events.flatMap(({ rssBytes }) => (Array.isArray(rssBytes) ? [rssBytes.length] : []));
@@ -69,7 +72,21 @@ function summaryOf(
     testInputs: tests.length,
     answered: tests.filter(({ candidates }) => candidates.some(({ grid }) => grid !== "")).length,
     score: scoreOf(tasks),
+    voteWeight: weightingOf(config.settings),
   };
+}
+
+/** How votes were counted, by the names of `weighersFor`. */
+function weightingOf({ voteWeight, haltingPairs }: ReadRun["config"]["settings"]): string {
+  const name = String(voteWeight?.value ?? "count");
+  return name === "halting" && haltingPairs?.value === "held-out" ? "halting, held-out" : name;
+}
+
+/** What pairs held back have told of the halting head after the training. */
+export function haltingScaleOf(events: readonly RunEvent[]): HaltingScale | undefined {
+  const halting = events.findLast(({ event, step }) => event === "left-out" && (numberOf(step) ?? 0) > 0)?.halting;
+  const { slope, offset } = (halting ?? {}) as Partial<Record<"slope" | "offset", unknown>>;
+  return typeof slope === "number" && typeof offset === "number" ? { slope, offset } : undefined;
 }
 
 function durationOf(text: string): number | undefined {

@@ -38,6 +38,10 @@ export interface Summary {
   readonly answered: number;
   /** where solutions are at hand */
   readonly score: ScoreSummary | undefined;
+  /** what the same votes would have solved, had each counted in another way: shares of the test inputs, 0..1; where solutions are at hand */
+  readonly voteWeights: readonly { readonly name: string; readonly "pass@1": number; readonly "pass@2": number }[];
+  /** how votes were counted */
+  readonly voteWeight: string;
 }
 
 /** Of the test inputs worked on whose solution is known, by the attempts in the submission. */

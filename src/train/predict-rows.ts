@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Targets } from "../loss/act-loss.ts";
 import type { Latents } from "../model/recursion.ts";
 import type { ModelInputs } from "../model/trm.ts";
+import type { Agreement } from "../vote/weighting.ts";
 import type { ActContext } from "./act-step.ts";
 import type { ReplicaSteps } from "./steps.ts";
 
@@ -12,6 +13,8 @@ export interface PredictionDepth {
   readonly actSteps: number;
   /** a row answers after the first ACT step that its halting head calls the last one; official evaluation always takes all steps */
   readonly stopAtHalt: boolean;
+  /** tells one answer from another by its tokens, from this place on; where it is given, answers are read out after every ACT step and compared */
+  readonly answerKey?: ((tokens: Int32Array, at: number) => string) | undefined;
 }
 
 /** int32[B * S] tokens, float32[B] halting logits, and how many rows went through the network, summed over ACT steps. */
@@ -21,6 +24,8 @@ export interface Answers {
   readonly rowSteps: number;
   /** float32[B]: mean token loss of each row's true answer after the last ACT step, where these were given */
   readonly losses?: Float32Array | undefined;
+  /** of each row how long its answer had stood, where that was watched */
+  readonly agreement?: readonly Agreement[] | undefined;
 }
 
 /**
@@ -43,13 +48,14 @@ export function predictRows(
   context: ActContext,
   inputs: ModelInputs,
   positions: number,
-  { actSteps, stopAtHalt: mayStop }: PredictionDepth,
+  { actSteps, stopAtHalt: mayStop, answerKey }: PredictionDepth,
   targets?: Targets,
 ): Answers {
   const stopAtHalt = mayStop && targets === undefined;
   const [B, S] = inputs.tokens.shape;
   let losses: Float32Array | undefined;
   const result = { tokens: new Int32Array(B * S), qHaltLogits: new Float32Array(B), rowSteps: 0 };
+  const standing = answerKey && Array.from({ length: B }, () => ({ key: "", steps: 0, of: 0 }));
   const width = positions * context.config.hiddenSize;
   let rows = Array.from({ length: B }, (_, row) => row); // which rows of the batch are in the tensors
   const open = new Set(rows); // without an answer yet
@@ -70,15 +76,17 @@ export function predictRows(
         tf.dispose(fresh);
         fresh = tf.zeros([B, 1]);
       }
-      if (!last && !stopAtHalt) continue;
+      if (!last && !stopAtHalt && !answerKey) continue;
       const { tokens, qHaltLogits } = steps.answer(weights, latents.zH, fresh, context);
-      const loss = targets && steps.loss(weights, latents.zH, targets, context);
+      const loss = last && targets ? steps.loss(weights, latents.zH, targets, context) : undefined;
       if (loss) losses = loss.dataSync() as Float32Array;
       loss?.dispose();
       const [best, logits] = [tokens.dataSync() as Int32Array, qHaltLogits.dataSync() as Float32Array];
       tf.dispose([tokens, qHaltLogits]);
       rows.forEach((row, i) => {
-        if (!open.has(row) || !(last || logits[i]! > 0)) return;
+        if (!open.has(row)) return;
+        if (standing) stand(standing[row]!, answerKey(best, i * S));
+        if (!last && !(stopAtHalt && logits[i]! > 0)) return;
         result.tokens.set(best.subarray(i * S, (i + 1) * S), row * S);
         result.qHaltLogits[row] = logits[i]!;
         open.delete(row);
@@ -94,11 +102,18 @@ export function predictRows(
       rows = places.map((i) => rows[i]!);
       ({ inputs: current, fresh, latents } = kept);
     }
-    return { ...result, losses };
+    return { ...result, losses, ...(standing && { agreement: standing.map(({ steps, of }) => ({ steps, of })) }) };
   } finally {
     if (targets) tf.dispose([targets.labels, targets.asked, targets.perToken]);
     tf.dispose([current.tokens, current.puzzleRows, fresh, latents.zH, latents.zL]);
   }
+}
+
+/** Notes the answer of one more ACT step. */
+function stand(standing: { key: string; steps: number; of: number }, key: string): void {
+  standing.steps = standing.of > 0 && key === standing.key ? standing.steps + 1 : 1;
+  standing.key = key;
+  standing.of++;
 }
 
 function keepRows(

@@ -14,6 +14,7 @@ import { type AdamATan2Settings, adamATan2Rates } from "../optim/adam-atan2.ts";
 import { signSgd } from "../optim/sign-sgd.ts";
 import type { Random } from "../random.ts";
 import { isOutOfMemory, type MakeReady, opByOp } from "../trace/ready-step.ts";
+import type { Agreement } from "../vote/weighting.ts";
 import { type ActContext, ROW_STATISTICS } from "./act-step.ts";
 import { type MicroBatch, MicroBatches } from "./micro-batches.ts";
 import { type Answers, type PredictionDepth, predictRows, rowsTogether } from "./predict-rows.ts";
@@ -290,10 +291,11 @@ export class Replica {
    * @param depth    ACT steps, or how far each row is taken
    */
   async predict(examples: readonly Example[], depth: number | PredictionDepth, withLoss = false): Promise<Answers> {
-    const taken = typeof depth === "number" ? { actSteps: depth, stopAtHalt: false } : depth;
+    const taken: PredictionDepth = typeof depth === "number" ? { actSteps: depth, stopAtHalt: false } : depth;
     const tokens = new Int32Array(examples.length * this.#canvasTokens);
     const qHaltLogits = new Float32Array(examples.length);
     const losses = withLoss ? new Float32Array(examples.length) : undefined;
+    const agreement: Agreement[] | undefined = taken.answerKey && [];
     let rowSteps = 0;
     for (let first = 0; first < examples.length; ) {
       const part = examples.slice(first, first + rowsTogether(examples.length - first, this.#predictedTogether));
@@ -305,10 +307,11 @@ export class Replica {
       tokens.set(answers.tokens, first * this.#canvasTokens);
       qHaltLogits.set(answers.qHaltLogits, first);
       if (answers.losses) losses?.set(answers.losses, first);
+      agreement?.push(...answers.agreement!);
       rowSteps += answers.rowSteps;
       first += part.length;
     }
-    return { tokens, qHaltLogits, rowSteps, losses };
+    return { tokens, qHaltLogits, rowSteps, losses, ...(agreement && { agreement }) };
   }
 
   /** Copies of what is trained on the host, the trunk or adapters: the averaged weights, the raw ones, and both moments. */

@@ -2,7 +2,7 @@
 import { gridKey } from "../arc/grid.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import { createRandom } from "../random.ts";
-import type { RankedAnswers } from "./rank.ts";
+import { type RankedAnswers, strengthOf } from "./rank.ts";
 
 /** Weights are tried in these steps around equal strength; 0 leaves a system out. */
 const STEPS = [0, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8];
@@ -90,7 +90,8 @@ function inputOf(task: string, truthKey: string, lists: readonly (readonly Ranke
   const answers = new Map<string, { key: string; votes: Float64Array; q: Float64Array }>();
   const usable = lists.map((list) => list.filter(({ grid }) => grid.rows > 0).map((answer) => ({ ...answer, key: gridKey(answer.grid) })));
   for (const [system, list] of usable.entries()) {
-    for (const { key, votes, meanQ } of list) {
+    for (const { key, meanQ, ...counted } of list) {
+      const votes = strengthOf(counted);
       const answer = answers.get(key) ?? { key, votes: new Float64Array(lists.length), q: new Float64Array(lists.length) };
       answers.set(key, answer);
       answer.votes[system]! += votes;

@@ -2,7 +2,7 @@
 import { gridFromKey, gridKey } from "../arc/grid.ts";
 import { quoted, shortened } from "../arc/grid-json.ts";
 import { InputError } from "../errors.ts";
-import { compareAnswers, type RankedAnswer, type RankedAnswers } from "./rank.ts";
+import { compareAnswers, type RankedAnswer, type RankedAnswers, strengthOf } from "./rank.ts";
 
 /** One file's answers and how much each of its votes counts (0: none). */
 export interface WeightedAnswers {
@@ -13,18 +13,21 @@ export interface WeightedAnswers {
 }
 
 /** What lists say of one answer: votes times weight, and the confidence of these votes. */
-interface Share {
-  readonly votes: number;
-  readonly meanQ: number;
-}
+type Share = Omit<RankedAnswer, "grid">;
 
 /** What several lists say of one answer together; their order has no influence. */
 export function addUp(shares: readonly Share[]): Share {
   if (shares.length === 1) return shares[0]!;
-  const inOrder = shares.toSorted((a, b) => a.votes - b.votes || a.meanQ - b.meanQ); // a sum of floats depends on its order
+  const inOrder = shares.toSorted((a, b) => a.votes - b.votes || a.meanQ - b.meanQ || strengthOf(a) - strengthOf(b)); // a sum of floats depends on its order
   const votes = inOrder.reduce((sum, share) => sum + share.votes, 0);
   const q = inOrder.reduce((sum, share) => sum + share.votes * share.meanQ, 0) / votes;
-  return { votes, meanQ: Math.min(1, q) };
+  const weight = inOrder.every((share) => share.weight === undefined)
+    ? undefined
+    : inOrder
+        .map(strengthOf)
+        .toSorted((a, b) => a - b)
+        .reduce((sum, each) => sum + each, 0);
+  return { votes, meanQ: Math.min(1, q), ...(weight !== undefined && { weight }) };
 }
 
 /** What several lists say of the answers to one test input. */
@@ -38,10 +41,10 @@ class Pool {
 function pour(pool: Pool, answers: readonly RankedAnswer[], weight: number): void {
   if (weight === 0) return;
   if (answers.length > 0) pool.lists++;
-  for (const { grid, votes, meanQ } of answers) {
+  for (const { grid, votes, meanQ, weight: weighed } of answers) {
     const key = gridKey(grid);
     const shares = pool.shares.get(key);
-    const share = { votes: votes * weight, meanQ };
+    const share = { votes: votes * weight, meanQ, ...(weighed !== undefined && { weight: weighed * weight }) };
     if (shares) shares.push(share);
     else pool.shares.set(key, [share]);
   }
@@ -52,7 +55,7 @@ function ranked(pool: Pool, best?: number): RankedAnswer[] {
   // What one list alone says stands as it is: a run puts the votes of its last stage before more votes of an earlier one.
   const isOneList = pool.lists <= 1 && keyed.length === [...pool.shares.values()].flat().length;
   if (!isOneList) keyed.sort((a, b) => compareAnswers(a, b) || (a.key < b.key ? -1 : 1));
-  return keyed.slice(0, best).map(({ key, votes, meanQ }) => ({ grid: gridFromKey(key), votes, meanQ }));
+  return keyed.slice(0, best).map(({ key, ...share }) => ({ grid: gridFromKey(key), ...share }));
 }
 
 /**
@@ -101,6 +104,13 @@ export class AnswerMerge {
     }
     return answers;
   }
+}
+
+/** The same answers with the weight of their votes for the number of them, so that lists of different weightings can be set beside each other. Those without weight are left out. */
+export function strengthsAsVotes(answers: RankedAnswers): Map<string, RankedAnswer[][]> {
+  const plain = (list: readonly RankedAnswer[]): RankedAnswer[] =>
+    list.flatMap((answer) => (strengthOf(answer) > 0 ? [{ grid: answer.grid, votes: strengthOf(answer), meanQ: answer.meanQ }] : []));
+  return new Map([...answers].map(([id, tests]) => [id, tests.map(plain)]));
 }
 
 /** The answers of several files together, see `AnswerMerge`. */

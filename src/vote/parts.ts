@@ -1,5 +1,6 @@
 /** Parts of one run: candidate files of its shards. */
 import { InputError } from "../errors.ts";
+import type { VoteWeighting } from "./weighting.ts";
 
 /** One of `count` shares of the tasks; `index` from 0. */
 export interface Shard {
@@ -70,6 +71,22 @@ export function missingShards(files: readonly NamedPart[], expect?: number, chal
     problems.push(`${first.where} is of other tasks than --challenges, or of some of them only (--tasks, --limit)`);
   refuse(problems);
   return Array.from({ length: count }, (_, index) => index).filter((index) => !seen.has(index));
+}
+
+/**
+ * Checks that all files weigh votes in the same way: a count and a sum of probabilities are no common measure.
+ *
+ * @throws InputError that names every file that differs from the first
+ */
+export function refuseMixtures(files: readonly { readonly where: string; readonly weighting: VoteWeighting }[]): void {
+  const [first] = files;
+  const others = files.filter(({ weighting }) => weighting !== first!.weighting);
+  refuse(
+    others.map(
+      ({ where, weighting }) =>
+        `${where} weighs votes by ${weighting}, ${first!.where} by ${first!.weighting}; say with --weights what a vote of each is worth`,
+    ),
+  );
 }
 
 function refuse(problems: readonly string[]): void {

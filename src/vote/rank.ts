@@ -9,14 +9,21 @@ export interface RankedAnswer {
   readonly votes: number;
   /** Mean sigmoid of the halt logits behind it, 0..1. */
   readonly meanQ: number;
+  /** What these votes weigh together, where they do not count 1 each. */
+  readonly weight?: number | undefined;
 }
 
 /** Answers by task id, one list per test input, best answer first; ids in file order. */
 export type RankedAnswers = ReadonlyMap<string, readonly (readonly RankedAnswer[])[]>;
 
-/** Negative where `a` comes before `b`: more votes first, then the higher mean halt probability; 0 on an exact tie. */
+/** What an answer is ranked by: the weight of its votes, or their number. */
+export function strengthOf({ votes, weight }: Pick<RankedAnswer, "votes" | "weight">): number {
+  return weight ?? votes;
+}
+
+/** Negative where `a` comes before `b`: more votes (or a greater weight of them) first, then the higher mean halt probability; 0 on an exact tie. */
 export function compareAnswers(a: Omit<RankedAnswer, "grid">, b: Omit<RankedAnswer, "grid">): number {
-  return b.votes - a.votes || b.meanQ - a.meanQ;
+  return strengthOf(b) - strengthOf(a) || b.meanQ - a.meanQ;
 }
 
 /** Answers in voted order; exact ties keep the order they are given in. */

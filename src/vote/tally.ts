@@ -2,14 +2,13 @@
 import { type Grid, gridKey } from "../arc/grid.ts";
 import { OrderedVotes } from "./decision.ts";
 import { type RankedAnswer, rankAnswers } from "./rank.ts";
+import { COUNT, type Confidence, haltProbability, type Weigher } from "./weighting.ts";
 
 /** One prediction: a grid decoded from one variant and turned back to the task's own colours and orientation. */
-export interface Candidate {
+export interface Candidate extends Confidence {
   readonly taskId: string;
   readonly testIndex: number;
   readonly grid: Grid;
-  /** The halt logit at the last ACT step; NaN counts as no confidence (probability 0). */
-  readonly qHaltLogit: number;
   /**
    * The prediction's place among all planned predictions of its test input (the number of its variant, say): unique there, and the
    * same however many workers there are. It stands in for the time of arrival, and a prediction made twice is counted once.
@@ -21,7 +20,7 @@ export interface Candidate {
 
 interface Answer {
   readonly grid: Grid;
-  readonly ballots: { readonly order: number; readonly q: number }[];
+  readonly ballots: { readonly order: number; readonly q: number; readonly vote: Confidence }[];
 }
 
 interface Poll {
@@ -31,7 +30,7 @@ interface Poll {
   /** the first votes, as far as none between them is missing */
   readonly inOrder: OrderedVotes;
   /** those that came before their turn */
-  readonly early: Map<number, { readonly key: string | undefined; readonly q: number }>;
+  readonly early: Map<number, { readonly key: string | undefined; readonly q: number; readonly weight: number }>;
   /** the first so many votes have decided; others don't count */
   decidedBy: number | undefined;
 }
@@ -41,7 +40,8 @@ interface Poll {
  *
  * Rule: answers by number of votes, then by mean sigmoid of their halt logits (float64, summed in `order`), both descending; an exact
  * tie goes to the answer whose first vote has the smallest `order`. The result depends on which candidates were added, never on when.
- * The one exception: of two different candidates with the same `order`, the one added first counts.
+ * The one exception: of two different candidates with the same `order`, the one added first counts. Where votes have weights, their sum takes the
+ * place of the number of votes.
  *
  * Where the number of planned votes is known (their `order` is 0, 1, ...), a test input is decided by the shortest beginning of them, without a
  * gap, after which no later ones can change the two answers handed in. Later ones, which others had under way meanwhile, don't count: so
@@ -50,14 +50,19 @@ interface Poll {
 export class Tally {
   readonly #polls = new Map<string, Poll[]>();
   readonly #planned: number | undefined;
+  readonly #weigher: Weigher;
 
-  /** @param planned votes planned of each test input; without it none is decided, and all count */
-  constructor(planned?: number) {
+  /**
+   * @param planned votes planned of each test input; without it none is decided, and all count
+   * @param weigher what a vote counts
+   */
+  constructor(planned?: number, weigher = COUNT) {
     this.#planned = planned;
+    this.#weigher = weigher;
   }
 
   /** Counts a vote. @returns false where this prediction (task, test input, order) was counted already, or came when others had decided */
-  add({ taskId, testIndex, grid, qHaltLogit, order }: Candidate): boolean {
+  add({ taskId, testIndex, grid, qHaltLogit, agreement, order }: Candidate): boolean {
     const polls = this.#polls.get(taskId) ?? [];
     this.#polls.set(taskId, polls);
     while (polls.length <= testIndex)
@@ -67,12 +72,13 @@ export class Tally {
     if (counted.has(order) || order >= (poll.decidedBy ?? Number.POSITIVE_INFINITY)) return false;
     counted.add(order);
     const key = gridKey(grid);
-    const q = sigmoid(qHaltLogit);
+    const q = haltProbability(qHaltLogit);
+    const vote = { qHaltLogit, agreement };
     const answer = answers.get(key) ?? { grid, ballots: [] };
     answers.set(key, answer);
-    answer.ballots.push({ order, q });
+    answer.ballots.push({ order, q, vote });
     if (this.#planned !== undefined) {
-      poll.early.set(order, { key: grid.rows > 0 ? key : undefined, q });
+      poll.early.set(order, { key: grid.rows > 0 ? key : undefined, q, weight: this.#weigher.weigh(vote) });
       decide(poll, this.#planned);
     }
     return true;
@@ -93,14 +99,16 @@ export class Tally {
     return this.#polls.get(taskId)?.[testIndex]?.counted.size ?? 0;
   }
 
-  /** The answers to a test input, best first; none where nobody voted. */
-  ranked(taskId: string, testIndex: number): RankedAnswer[] {
+  /** The answers to a test input, best first; none where nobody voted. @param weigher what a vote would count instead */
+  ranked(taskId: string, testIndex: number, { weighting, weigh } = this.#weigher): RankedAnswer[] {
     const poll = this.#polls.get(taskId)?.[testIndex];
     if (!poll) return [];
     const counted = [...poll.answers.values()].map(({ grid, ballots }) => {
       ballots.sort((a, b) => a.order - b.order);
       const sum = ballots.reduce((total, { q }) => total + q, 0);
-      return { first: ballots[0]!.order, answer: { grid, votes: ballots.length, meanQ: sum / ballots.length } };
+      const weight = weighting === "count" ? undefined : ballots.reduce((total, { vote }) => total + weigh(vote), 0);
+      const answer = { grid, votes: ballots.length, meanQ: sum / ballots.length, ...(weight !== undefined && { weight }) };
+      return { first: ballots[0]!.order, answer };
     });
     counted.sort((a, b) => a.first - b.first);
     return rankAnswers(counted.map(({ answer }) => answer));
@@ -126,7 +134,7 @@ function decide(poll: Poll, planned: number): void {
     const next = early.get(inOrder.count);
     if (!next) return;
     early.delete(inOrder.count);
-    inOrder.add(next.key, next.q);
+    inOrder.add(next.key, next.q, next.weight);
     if (inOrder.isDecided(planned - inOrder.count)) poll.decidedBy = inOrder.count;
   }
   const late = (order: number): boolean => order >= poll.decidedBy!;
@@ -137,8 +145,4 @@ function decide(poll: Poll, planned: number): void {
     if (ballots.length === 0) answers.delete(key);
     else if (ballots.length < answer.ballots.length) answers.set(key, { ...answer, ballots });
   }
-}
-
-function sigmoid(logit: number): number {
-  return Number.isNaN(logit) ? 0 : 1 / (1 + Math.exp(-logit));
 }

@@ -5,10 +5,12 @@ import { Ballot } from "../../src/adapt/ballot.ts";
 import { type Grid, gridFromRows, gridToRows } from "../../src/arc/grid.ts";
 import { chooseAttempts } from "../../src/submission/choose.ts";
 import { Tally } from "../../src/vote/tally.ts";
+import { type Agreement, VOTE_WEIGHTINGS, type Weigher, weigherOf } from "../../src/vote/weighting.ts";
 
 interface Vote {
   readonly grid: Grid;
   readonly qHaltLogit: number;
+  readonly agreement?: Agreement;
 }
 
 /** Few different grids, one of them empty, and few logits, so that ties of every kind occur. -800 and 800 have the probabilities 0 and 1. */
@@ -24,11 +26,16 @@ const TASK = { id: "t", train: [], test: [{ input: gridFromRows([[9]]) }] };
 const ENTRIES = [{ id: "t", task: TASK, problems: [], testInputs: 1 }] as unknown as Parameters<typeof chooseAttempts>[0];
 
 /** The two answers that a ballot hands in: an earlier stage is there to fill up what the last one lacks. */
-function handedIn(votes: readonly (Vote & { readonly order: number })[], planned: number | undefined, earlier: readonly Vote[] = []) {
+function handedIn(
+  votes: readonly (Vote & { readonly order: number })[],
+  planned: number | undefined,
+  earlier: readonly Vote[] = [],
+  weigher?: Weigher,
+) {
   const ballot = new Ballot();
-  ballot.beginStage();
+  ballot.beginStage(undefined, weigher);
   for (const [order, vote] of earlier.entries()) ballot.add({ taskId: "t", testIndex: 0, order, ...vote });
-  ballot.beginStage(planned);
+  ballot.beginStage(planned, weigher);
   let asked = 0;
   for (const vote of votes) {
     if (ballot.isDecided("t", 0)) break;
@@ -99,6 +106,53 @@ test("the votes that count do not depend on the order in which they come, nor on
       assert.equal(asTheyCome.isDecided("t", 0), true);
       assert.deepEqual(asTheyCome.ranked("t", 0), inOrder.ranked("t", 0));
       assert.equal(asTheyCome.total, inOrder.total);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+/** Votes of every weight, 0 and 1 among them. */
+const anyWeighed: fc.Arbitrary<Vote> = fc
+  .record({ vote: anyVote, steps: fc.integer({ min: 1, max: 4 }) })
+  .map(({ vote, steps }) => ({ ...vote, agreement: { steps, of: 4 } }));
+const anyWeigher: fc.Arbitrary<Weigher> = fc
+  .record({
+    weighting: fc.constantFrom(...VOTE_WEIGHTINGS),
+    slope: fc.double({ min: 0, max: 3, noNaN: true }),
+    offset: fc.double({ min: -4, max: 4, noNaN: true }),
+  })
+  .map(({ weighting, ...scale }) => weigherOf(weighting, scale));
+
+test("votes with weights that are cut where an input is decided hand in the same two answers, in the same order, as all of them", () => {
+  let cut = 0;
+  fc.assert(
+    fc.property(
+      fc.array(anyWeighed, { minLength: 1, maxLength: 24 }),
+      fc.array(anyWeighed, { maxLength: 3 }),
+      anyWeigher,
+      (votes, earlier, weigher) => {
+        const whole = handedIn(numbered(votes), undefined, earlier, weigher);
+        const short = handedIn(numbered(votes), votes.length, earlier, weigher);
+        assert.deepEqual(short.attempts, whole.attempts);
+        if (weigher.weighting !== "count" && short.asked < votes.length) cut++;
+      },
+    ),
+    { numRuns: 3000 },
+  );
+  assert.ok(cut > 50, `only ${cut} of the weighted votes were cut`);
+});
+
+test("weights of 1 rank, decide and count as votes that have none", () => {
+  const ones: Weigher = { weighting: "agreement", weigh: () => 1 };
+  fc.assert(
+    fc.property(fc.array(anyWeighed, { minLength: 1, maxLength: 24 }), (votes) => {
+      const plain = handedIn(numbered(votes), undefined, []);
+      const weighed = handedIn(numbered(votes), undefined, [], ones);
+      assert.deepEqual(
+        weighed.ranked.map(({ weight, ...answer }) => [answer, weight]),
+        plain.ranked.map((answer) => [answer, answer.votes]),
+      );
+      assert.deepEqual(handedIn(numbered(votes), undefined, [], weigherOf("count")), plain);
     }),
     { numRuns: 1000 },
   );

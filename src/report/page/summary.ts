@@ -38,7 +38,32 @@ export function summarySection({ summary, notes, state }: ReportData, judged: re
     ...notes.map((note) => element("p", { class: "notice" }, note)),
     element("div", { class: "tiles" }, ...tiles),
     taskMap(judged),
+    summary.voteWeights.length > 1 && voteWeights(summary),
     engine !== undefined && element("p", { class: "soft", style: "margin-top: 10px; font-size: 13.5px" }, engine),
+  );
+}
+
+/** What the same votes would have solved, had each counted in another way. */
+function voteWeights({ voteWeights: scores, voteWeight }: ReportData["summary"]): HTMLElement {
+  const rows = scores.map((score) =>
+    element(
+      "tr",
+      {},
+      element("th", { scope: "row" }, score.name, score.name === voteWeight && element("span", { class: "soft" }, " (this run)")),
+      element("td", {}, percent(score["pass@1"])),
+      element("td", {}, percent(score["pass@2"])),
+    ),
+  );
+  const head = ["A vote counts by", "pass@1", "pass@2"].map((name) => element("th", { scope: "col" }, name));
+  return element(
+    "details",
+    { class: "vote-weights" },
+    element("summary", {}, "The same votes, counted otherwise"),
+    element(
+      "div",
+      { class: "card scroll", tabindex: 0, role: "group", "aria-label": "Scores by what a vote counts" },
+      element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows)),
+    ),
   );
 }
 

@@ -64,7 +64,7 @@ test("everything wrong with a candidate file is listed at once", () => {
     () => parseAnswers('{"version": 2, "tasks": [], "x": 0}', "c.json"),
     new InputError("c.json", [
       "has version 2; this program reads version 1 of candidate files",
-      "has the key x besides version, part and tasks",
+      "has the key x besides version, voteWeight, part and tasks",
       "has no object tasks",
     ]),
   );

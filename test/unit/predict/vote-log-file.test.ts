@@ -19,12 +19,13 @@ const anyVote: fc.Arbitrary<Vote> = fc
     rows: fc.integer({ min: 0, max: 30 }),
     cols: fc.integer({ min: 0, max: 30 }),
     qHaltLogit: fc.oneof(fc.float({ noNaN: true }), fc.constant(Number.NaN)),
+    agreement: fc.option(fc.record({ steps: fc.integer({ min: 1, max: 64 }), of: fc.integer({ min: 1, max: 64 }) }), { nil: undefined }),
     colour: fc.nat(9),
   })
-  .map(({ rows, cols, colour, ...vote }) => {
+  .map(({ rows, cols, colour, agreement, ...vote }) => {
     const size = rows === 0 || cols === 0 ? { rows: 0, cols: 0 } : { rows, cols };
     const cells = Uint8Array.from({ length: size.rows * size.cols }, (_, i) => (colour + i * i) % 10);
-    return { ...vote, grid: { ...size, cells } };
+    return { ...vote, grid: { ...size, cells }, ...(agreement && { agreement: { ...agreement } }) };
   });
 const anyEntry: fc.Arbitrary<VoteEntry> = fc.oneof(
   fc.string({ unit: "grapheme", maxLength: 20 }).map((name) => ({ kind: "stage" as const, name })),

@@ -338,3 +338,38 @@ test("a loss that is not finite is told apart from other errors", async () => {
   );
   replica.dispose();
 });
+
+test("agreement is the number of last ACT steps that gave the same answer, and is read out only where it is asked for", async () => {
+  const runs: string[] = [];
+  const makeReady: MakeReady = (name, step) => ({
+    run: (inputs) => {
+      runs.push(name);
+      return step(inputs);
+    },
+    dispose: () => {},
+  });
+  const replica = tinyReplica({ microBatch: 4, makeReady });
+  for (let step = 0; step < 20; step++) await replica.trainStep(stream(6), RATES);
+  const examples = Array.from({ length: 7 }, (_, i) => exampleAt(i));
+  const actSteps = 6;
+  const answerKey = (tokens: Int32Array, at: number): string => tokens.subarray(at, at + TOKENS).join();
+  const byStep: string[][] = [];
+  for (let steps = 1; steps <= actSteps; steps++) {
+    const { tokens } = await replica.predict(examples, steps);
+    byStep.push(examples.map((_, row) => answerKey(tokens, row * TOKENS)));
+  }
+  const expected = examples.map((_, row) => {
+    const changed = byStep.findLastIndex((answers) => answers[row] !== byStep.at(-1)![row]);
+    return { steps: actSteps - 1 - changed, of: actSteps };
+  });
+  assert.ok(new Set(expected.map(({ steps }) => steps)).size > 1, `some answers are older than others: ${JSON.stringify(expected)}`);
+  runs.length = 0;
+  const plain = await replica.predict(examples, actSteps);
+  const readOuts = (): number => runs.filter((name) => name === "read-out").length;
+  assert.equal(readOuts(), 3, "one a part: 4, 2 and 1 rows");
+  const { agreement, ...watched } = await replica.predict(examples, { actSteps, stopAtHalt: false, answerKey });
+  assert.equal(readOuts(), 3 + 3 * actSteps);
+  assert.deepEqual(watched, plain);
+  assert.deepEqual(agreement, expected);
+  replica.dispose();
+});

@@ -1,0 +1,45 @@
+/** What one set of predictions would have scored, had each vote counted in another way. */
+import { Ballot } from "../adapt/ballot.ts";
+import type { Solutions } from "../arc/solutions-json.ts";
+import type { Task } from "../arc/task.ts";
+import type { VoteEntry } from "../predict/vote-log-file.ts";
+import { scoreAnswers } from "../score/pass-at-k.ts";
+import { type HaltingScale, weighersFor } from "../vote/weighting.ts";
+
+/** The score of one weighting; shares of the test inputs with a solution, 0..1. */
+export interface WeightingScore {
+  readonly name: string;
+  readonly "pass@1": number;
+  readonly "pass@2": number;
+}
+
+/**
+ * Scores all stages' votes as a run counts them: a later stage's answers come first.
+ *
+ * @param chosen tasks worked on, in the order that votes number them
+ * @param scale  what pairs held back have told of the halting head, if anything
+ * @returns one score a weighting that the votes tell enough for; none where no task with a vote has a solution
+ */
+export function scoresByWeighting(
+  entries: readonly VoteEntry[],
+  chosen: readonly Task[],
+  solutions: Solutions,
+  scale: HaltingScale | undefined,
+): WeightingScore[] {
+  const known = new Map(chosen.flatMap(({ id }) => (solutions.has(id) ? [[id, solutions.get(id)!] as const] : [])));
+  const ballot = new Ballot();
+  const votes = entries.flatMap((entry) => (entry.kind === "vote" ? [entry.vote] : []));
+  if (known.size === 0 || votes.length === 0) return [];
+  for (const entry of entries) {
+    if (entry.kind === "stage") ballot.beginStage();
+    else if (chosen[entry.vote.task]) {
+      const { task, variant, ...vote } = entry.vote;
+      ballot.add({ ...vote, taskId: chosen[task]!.id, order: variant });
+    }
+  }
+  const isWatched = votes.every(({ agreement }) => agreement !== undefined);
+  return [...weighersFor(scale, isWatched)].map(([name, weigher]) => {
+    const { passAtK } = scoreAnswers(ballot.rankedAll(chosen, weigher), known, [1, 2]);
+    return { name, "pass@1": passAtK.get("pass@1")!, "pass@2": passAtK.get("pass@2")! };
+  });
+}
