@@ -29,7 +29,8 @@ export async function predict(context: RunContext, pool: WorkerPool, plan: Plan)
   answers.beginStage(FINAL_STAGE);
   pool.forgive();
   progress.phase("predict", deadline - clock.processStart);
-  const rounds = Array.from({ length: setup.variants }, (_, variant) => itemsOf(request.chosen, variant)).flat();
+  const wanted = Array.from({ length: setup.variants }, (_, variant) => itemsOf(request.chosen, variant)).flat();
+  const rounds = wanted.filter((item) => pool.exists(item));
   let perPrediction = 0;
   const chunk = Math.max(1, Math.min(setup.microBatch, Math.ceil(items.length / pool.alive.length)));
   const left = rounds.filter((item) => !answers.has(item)); // all but those of an earlier process of the run

@@ -84,6 +84,8 @@ export class WorkerPool {
   /** what the last snapshot took */
   #snapshotSeconds = 0;
   #predictions = 0;
+  /** that each task has, on all workers */
+  #variants: readonly number[] = [];
   readonly #clock: Clock;
 
   private constructor(jobs: readonly Job[], joined: boolean, { environment, watcher, recovery, clock = realClock() }: PoolOptions) {
@@ -150,6 +152,11 @@ export class WorkerPool {
     return this.#crew().map(({ rank }) => rank);
   }
 
+  /** Whether a task has the variant under which it is to be predicted: some have fewer than others. */
+  exists({ task, variant }: PredictionItem): boolean {
+    return variant < (this.#variants[task] ?? 0);
+  }
+
   /** Numbers of the processes that are there now. */
   get processIds(): number[] {
     return this.#slots.flatMap(({ isAlive, process }) => (isAlive ? (process!.child.pid ?? []) : []));
@@ -167,7 +174,9 @@ export class WorkerPool {
     };
     if (this.#joined) await begun(this.#slots);
     else await Promise.all(this.#slots.map((slot) => begun([slot])));
-    return this.#crew().flatMap(({ ready }) => ready ?? []);
+    const ready = this.#crew().flatMap((slot) => slot.ready ?? []);
+    this.#variants = ready[0]!.variants.map((_, task) => Math.min(...ready.map(({ variants }) => variants[task]!)));
+    return ready;
   }
 
   /**
@@ -254,7 +263,7 @@ export class WorkerPool {
   }
 
   /**
-   * Predicts all items, a chunk at a time on whichever worker is free; a chunk of a worker that is lost goes to another. Lost workers are
+   * Predicts all items that exist, a chunk at a time on whichever worker is free; a chunk of a worker that is lost goes to another. Lost workers are
    * started again meanwhile; a prediction that costs several of them is given up.
    *
    * @param owner     rank that must predict an item, unless it is left out; negative where any may
@@ -273,7 +282,8 @@ export class WorkerPool {
       arrived(predictions: readonly Prediction[], seconds: number): void;
     },
   ): Promise<void> {
-    const queue = new PredictionQueue(items, options.chunk, options.wanted);
+    const there = items.filter((item) => this.exists(item));
+    const queue = new PredictionQueue(there, options.chunk, options.wanted);
     const serve = async (slot: Slot): Promise<void> => {
       const mine = (item: PredictionItem): boolean => {
         const owner = options.owner?.(item) ?? -1;

@@ -169,6 +169,8 @@ export type Report =
       readonly engine: string;
       readonly parameters: number;
       readonly epochLength: number;
+      /** variants of each task, the original among them; fewer than asked for where no more of them differ */
+      readonly variants: readonly number[];
       readonly warnings: readonly string[];
     }
   /** has taken its place; `restored` is the folder taken up, `damaged` those that were not whole, with the reason */

@@ -58,6 +58,7 @@ export class Sleeper implements Laborer {
       engine: `a rehearsal of ${rehearsal.times.machine}: workers sleep, answers are made up`,
       parameters: parameterCount(parameterLayout(job.model)),
       epochLength: pairs * (data.variants + 1),
+      variants: data.tasks.map(() => data.variants + 1),
       warnings: [],
     });
     return new Sleeper(job, rehearsal.times, clock, send, pulse);

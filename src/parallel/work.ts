@@ -95,6 +95,7 @@ export class Work implements Laborer {
       engine: `${engine.description}, ${running.description}`,
       parameters: parameterCount(parameterLayout(job.model)),
       epochLength: data.epochLength,
+      variants: data.plan.groups.map(({ variants }) => variants.length),
       warnings: data.plan.warnings,
     });
     return new Work(job, { settings, initial, rowStart: start, random, data, saved }, send, pulse);

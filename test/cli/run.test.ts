@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
@@ -10,6 +10,7 @@ import {
   largeTasks,
   lastLine,
   peakBytes,
+  put,
   roomySeconds,
   runArguments,
   SAMPLE,
@@ -147,6 +148,29 @@ test("run --method embeddings moves the puzzle rows alone; none and --steps 0 mo
   assert.notEqual(await candidatesOf("full-still", "--method", "full", ...still), none, "a moved trunk would not have shown");
   const rows = await candidatesOf("rows", "--method", "embeddings", "--steps", "2", "--lr-puzzle", "0.5");
   assert.notEqual(rows, none, "the rows have not moved");
+});
+
+test("a task of few distinct variants gets as many votes as it has variants", async () => {
+  // Two symmetries and nine colours make 18 different looks of it.
+  const pair = {
+    input: [
+      [0, 5],
+      [5, 0],
+    ],
+    output: [[5]],
+  };
+  const { train, test: tests } = Object.values(JSON.parse(readFileSync(SAMPLE, "utf8")))[0] as { train: unknown[]; test: unknown[] };
+  const file = put(
+    "few.json",
+    JSON.stringify({ few: { train: [pair, pair], test: [{ input: pair.input }] }, many: { train, test: tests.slice(0, 1) } }),
+  );
+  const { args, out } = await runArguments("few", "30s", file);
+  const ended = await trm(...args, "--method", "none", "--train-variants", "30", "--vote-variants", "25", "--vote-all", "--json");
+  const { lost, complete } = lastLine(ended);
+  assert.deepEqual([lost, complete], [0, true]);
+  const { tasks } = JSON.parse(readFileSync(join(dirname(out), "candidates.json"), "utf8"));
+  const votes = (id: string): number => tasks[id][0].reduce((sum: number, each: { votes: number }) => sum + each.votes, 0);
+  assert.ok(votes("few") <= 18 && votes("many") <= 25 && votes("many") > votes("few"), `${votes("few")} and ${votes("many")}`);
 });
 
 test("the same seed and number of workers give the same candidates", async () => {
