@@ -105,16 +105,18 @@ const SMALL_TASKS: readonly ExpectedTasks[] = [
   { option: "--tasks", name: "ARC-AGI-2 training", tasks: 1000 },
   CONCEPT,
 ];
+/** What `checkpoints/small` was trained with. */
 const SMALL: Partial<Pretraining> = {
-  canvas: 12,
-  hiddenSize: 128,
-  batchSize: 64,
+  canvas: 10,
+  hiddenSize: 192,
+  numHeads: 6,
+  haltMaxSteps: 1,
+  batchSize: 16,
+  variants: 100,
+  translate: false,
+  generatedShare: 0.4,
+  rowSlots: 256,
   lrPuzzle: 3e-2,
-  emaDecay: 0.99,
-  generatedShare: 0.3,
-  rowVisits: 96,
-  rowSlots: 320,
-  evaluateEvery: 2000,
   evaluationVariants: 16,
 };
 
@@ -141,13 +143,13 @@ export const PRETRAINING_RECIPES: Readonly<Record<string, PretrainingRecipe>> = 
     settings: { ...OFFICIAL, ...TWICE, ...EVALUATION_SPLIT, epochs: 1_000_000 },
   },
   small: {
-    about: "small canvas, young rows, generated tasks mixed in: hours on a few cores",
+    about: "small canvas, one ACT step, young rows, generated tasks mixed in: the first hours on a core or two",
     expects: SMALL_TASKS,
-    settings: { ...SMALL, haltMaxSteps: 1, lrTrunk: 1e-3 },
+    settings: { ...SMALL, lrTrunk: 8e-4, lrMinRatio: 1, emaDecay: 0.995, rowVisits: 96 },
   },
-  "small-deeper": {
-    about: "small gone on with, by --from its checkpoint, at lower rates and up to four ACT steps",
+  "small-second": {
+    about: "small gone on with, by --from its checkpoint, where its loss is flat: rates that fall, rows that live longer, more rules",
     expects: SMALL_TASKS,
-    settings: { ...SMALL, haltMaxSteps: 4, lrTrunk: 4e-4 },
+    settings: { ...SMALL, lrTrunk: 3e-4, lrMinRatio: 0.05, emaDecay: 0.998, rowVisits: 192, rulesPerKind: 96 },
   },
 };
