@@ -81,6 +81,7 @@ export class Crew {
         },
       },
       clock,
+      chosenStarts: state.record.notes.chosenStarts?.chosen,
       recovery: {
         folder: state.snapshots ?? this.#temporary!,
         everySeconds: request.snapshotSeconds,

@@ -10,6 +10,7 @@ import type { Recipe } from "../config/recipe.ts";
 import type { Compilation } from "../trace/compilation.ts";
 import type { Part } from "../vote/parts.ts";
 import type { RankedAnswer } from "../vote/rank.ts";
+import type { ChosenStarts } from "./latent-search.ts";
 import type { CurvePoint } from "./learning-curve.ts";
 import type { LeftOut, LeftOutScore } from "./left-out.ts";
 import type { RunNotes } from "./run-record-file.ts";
@@ -130,6 +131,8 @@ export interface RunResult {
   readonly plan?: Plan | undefined;
   /** on demonstrations that were held back: before the training, and after it */
   readonly leftOut?: readonly LeftOutScore[] | undefined;
+  /** what a latent search has chosen */
+  readonly chosenStarts?: ChosenStarts | undefined;
   /** the answers are made up */
   readonly rehearsal?: true;
 }

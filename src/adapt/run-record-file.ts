@@ -6,6 +6,7 @@ import type { ClockRecord } from "../budget/elapsed.ts";
 import type { Plan } from "../budget/planner.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { bootId } from "../files/processes.ts";
+import type { ChosenStarts } from "./latent-search.ts";
 import type { CurvePoint } from "./learning-curve.ts";
 import type { LeftOutScore } from "./left-out.ts";
 
@@ -69,6 +70,15 @@ const recordSchema = z.object({
   curve: z.array(z.object({ step: z.number(), seconds: z.number(), score: z.record(z.string(), z.number()) })).optional(),
   /** scores on demonstrations that were held back */
   leftOut: z.array(leftOutSchema).optional(),
+  /** what a latent search has chosen */
+  chosenStarts: z
+    .object({
+      step: z.number(),
+      starts: z.array(z.string()),
+      chosen: z.array(z.int().min(0)),
+      losses: z.array(z.array(z.number().nullable())),
+    })
+    .optional(),
   /** factors of the learning rates, by worker */
   rateScales: z.array(z.number()),
   /** worker processes that the run has */
@@ -79,7 +89,8 @@ const recordSchema = z.object({
 type Record_ = z.infer<typeof recordSchema>;
 
 /** What a run notes of itself; the clock is seen to. */
-export type RunNotes = Omit<Record_, "format" | "formatVersion" | "clock" | "plan" | "curve" | "leftOut"> & {
+export type RunNotes = Omit<Record_, "format" | "formatVersion" | "clock" | "plan" | "curve" | "leftOut" | "chosenStarts"> & {
+  readonly chosenStarts?: ChosenStarts | undefined;
   readonly plan?: Plan | undefined;
   readonly curve?: readonly CurvePoint[] | undefined;
   readonly leftOut?: readonly LeftOutScore[] | undefined;

@@ -268,6 +268,7 @@ export class Run {
       ...(solutions && { score: this.#answers.score(), voteWeights: this.#answers.scoreByWeighting(), curve: this.#curve.points }),
       plan: this.#state.record.notes.plan,
       leftOut: this.#state.record.notes.leftOut,
+      chosenStarts: this.#state.record.notes.chosenStarts,
       ...(rehearsal && { rehearsal: true }),
     };
   }

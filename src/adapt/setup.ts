@@ -1,13 +1,14 @@
 /** What a run's request comes to on this machine: canvas, rows at a time, and the jobs of its workers. */
 import { describeMemory, gigabytes, type MemoryPlan, planMemory } from "../budget/memory.ts";
 import type { Recipe } from "../config/recipe.ts";
+import { COMPETING_VARIANTS } from "../data/competitors.ts";
 import { canvasSideFor } from "../encode/canvas-side.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import type { Job } from "../parallel/job.ts";
 import { meansOf } from "../trace/means.ts";
 import { itemsOf, ownerOf } from "./items.ts";
 import { undivided, withLeftOut } from "./left-out.ts";
-import { adaptersOf, frozenShareOf } from "./methods.ts";
+import { adaptersOf, frozenShareOf, type RowStartKind, searchStartsOf } from "./methods.ts";
 import { isAgreementWatched, isPredictOnly, type RunRequest } from "./request.ts";
 
 /** Sizes of a run, and a job for each worker. */
@@ -22,6 +23,8 @@ export interface Setup {
   readonly actSteps: number;
   /** variants to predict under, per test input */
   readonly variants: number;
+  /** of a latent search */
+  readonly starts: readonly RowStartKind[];
   readonly jobs: readonly Job[];
   /** the start in words, for the log */
   readonly description: string;
@@ -39,6 +42,7 @@ export function setUp(request: RunRequest): Setup {
   const positions = model.prefixLength + canvas ** 2;
   const perWorker = Math.max(1, Math.ceil(recipe.batchSize / workers));
   const lora = adaptersOf(recipe);
+  const starts = request.scratch ? [] : searchStartsOf(recipe, ["mean"]);
   const { bytesPerWorker, bytesWithoutGpu, microBatch: asked, recompute: wished } = request.memory;
   const plan = (onGpu: boolean): MemoryPlan =>
     planMemory({
@@ -48,7 +52,7 @@ export function setUp(request: RunRequest): Setup {
       loraRank: lora?.rank,
       means: meansOf(engine.engine, request.compilation, onGpu),
       rows: perWorker,
-      puzzleRows: chosen.length * (recipe.trainVariants + 1),
+      puzzleRows: chosen.length * (recipe.trainVariants + 1 + COMPETING_VARIANTS * starts.length),
       budgetBytes: onGpu || request.gpus === 0 ? bytesPerWorker : bytesWithoutGpu,
       microBatch: asked,
       recompute: wished,
@@ -66,6 +70,7 @@ export function setUp(request: RunRequest): Setup {
     fullCanvas: Math.max(full, canvas),
     trunk: request.scratch ? { kind: "random" } : { kind: "checkpoint", folder: checkpoint.folder },
     start: request.scratch ? "zero" : recipe.start,
+    ...(starts.length > 0 && { search: { starts } }),
     data: {
       kind: "tasks",
       tasks: leftOut ? withLeftOut(leftOut) : chosen,
@@ -101,6 +106,7 @@ export function setUp(request: RunRequest): Setup {
     recompute,
     actSteps: recipe.haltMaxStepsEval || checkpoint.config.model.haltMaxSteps,
     variants: variantsOf(recipe),
+    starts,
     jobs: Array.from({ length: workers }, (_, rank) => ({
       ...shared,
       ...(!joined && { seed: `${seed}:${rank}`, trainOn: chosen.flatMap((_task, i) => (ownerOf(i, workers) === rank ? [i] : [])) }),

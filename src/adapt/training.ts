@@ -4,6 +4,7 @@ import type { Plan } from "../budget/planner.ts";
 import type { WorkerPool } from "../parallel/coordinator.ts";
 import type { RunContext } from "./context.ts";
 import { itemsOf, ownersOf } from "./items.ts";
+import { chooseStarts } from "./latent-search.ts";
 import { planAgain } from "./plan-phases.ts";
 
 /** The plan is looked at again after this share of the training, and at least after so many steps. */
@@ -30,6 +31,12 @@ export async function train(context: RunContext, pool: WorkerPool, firstPlan: Pl
   const { count } = firstPlan.interims;
   let plan = firstPlan;
   let perPrediction = measured;
+  if (context.setup.starts.length > 0 && !record.notes.chosenStarts) {
+    if (!(await chooseStarts(context, pool, { plan, began, perPrediction }))) return failedInAll(context);
+    if (context.stopped()) return { steps: record.notes.steps, failed: false };
+    const passed = maxSteps === undefined ? (now() - began) / plan.trainSeconds : record.notes.steps / Math.max(1, maxSteps);
+    record.note({ interims: Math.floor(passed * (count + 1)) }); // those that were due meanwhile are not made up for
+  }
   let interims = Math.min(record.notes.interims, count);
   let steps = 0;
   let stepSeconds = 0;
@@ -43,10 +50,7 @@ export async function train(context: RunContext, pool: WorkerPool, firstPlan: Pl
     const trained = await pool.train({ deadline: Math.min(stretch, final), finalDeadline: final, maxSteps, pauseAtStep: byStep });
     if (context.stopped()) return { steps, failed: false };
     const [first] = trained;
-    if (!first) {
-      log.emit("error", "training", "training failed in every worker; predicting with what was learned so far");
-      return { steps, failed: true };
-    }
+    if (!first) return failedInAll(context);
     ({ step: steps, stepSeconds } = first);
     const { why } = first;
     if (trained.every((each) => each.why === "diverged") || why === "steps") break;
@@ -66,6 +70,11 @@ export async function train(context: RunContext, pool: WorkerPool, firstPlan: Pl
   await pool.keep(KEEP_SHARE * (deadline - now()));
   if (steps > 0) log.emit("info", "trained", `${steps} optimizer steps in ${formatDuration(now() - began)}; ${progress.summary()}`);
   return { steps, failed: false };
+}
+
+function failedInAll({ log, record }: RunContext): Trained {
+  log.emit("error", "training", "training failed in every worker; predicting with what was learned so far");
+  return { steps: record.notes.steps, failed: true };
 }
 
 /**

@@ -14,12 +14,13 @@ export const METHODS: Readonly<Record<string, readonly string[]>> = {
   embeddings: ["--method", "embeddings"],
   "embeddings-then-full": ["--method", "embeddings-then-full"],
   lora: ["--method", "lora"],
+  "latent-search": ["--method", "latent-search"],
   none: ["--method", "none"],
   scratch: ["--method", "full", "--scratch"],
 };
 
-/** Methods whose puzzle rows can begin in more than one way. */
-const hasStart = (method: string): boolean => method !== "scratch";
+/** Methods whose puzzle rows can begin in more than one way, one of them at a time. */
+const hasStart = (method: string): boolean => method !== "scratch" && method !== "latent-search";
 
 /** Every method with every start, then the arms that were written out (`NAME: OPTIONS`). @throws UserError for one that can't be */
 export function armsOf(methods: readonly string[], starts: readonly string[], written: readonly string[]): Arm[] {

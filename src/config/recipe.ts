@@ -6,17 +6,21 @@ export { flagName, type Setting } from "./settings.ts";
 
 const TTA = "TTA 2.4";
 const TRM = "TRM config/cfg_pretrain.yaml";
+const LPN = "arXiv 2411.08706, TTA 2.4";
 const LORA = "TTA 2.4, fork's lora_rank, lora_alpha";
 
 /** The settings. TTA = arXiv 2511.02886, TRM = arXiv 2510.04871 and its code. */
 export const RECIPE = {
-  method: choice("full", ["full", "embeddings", "embeddings-then-full", "lora", "none"], {
-    about: "what learns: trunk and puzzle rows, rows alone, rows first and then both, adapters on a fixed trunk and rows, nothing",
+  method: choice("full", ["full", "embeddings", "embeddings-then-full", "lora", "latent-search", "none"], {
+    about:
+      "what learns: trunk and puzzle rows, rows alone, rows first and then both, adapters on a fixed trunk and rows, rows alone from the best of several starts, nothing",
     source: TTA,
   }),
   frozenShare: num(0.25, { min: 0, max: 1, about: "share of the steps in which embeddings-then-full keeps the trunk fixed", source: TTA }),
   loraRank: int(1, { min: 1, max: 4096, about: "rank of lora's adapters, which sit on every linear layer", source: LORA }),
   loraAlpha: num(16, { max: 65536, about: "lora's adapters count this / rank times", source: LORA }),
+  searchStarts: int(4, { min: 2, max: 64, about: "starting points of each task that latent-search tries", source: LPN }),
+  searchShare: num(0.3, { min: 0, max: 0.9, about: "share of the steps in which latent-search tries them all, to choose", source: "ours" }),
   start: choice("mean", ["mean", "normal"], {
     about: "start of new puzzle rows: mean of the pre-trained ones, or drawn with their mean and deviation",
     source: TTA,

@@ -60,6 +60,8 @@ export interface PoolOptions {
   readonly startBy?: number;
   /** without it a worker that is lost stays lost, and joined training ends with it */
   readonly recovery?: Recovery | undefined;
+  /** see `WorkerPool.choose`: what was chosen by an earlier process of the run */
+  readonly chosenStarts?: readonly number[] | undefined;
   /** the run's, by which deadlines are meant; how long processes live and answer is measured in real time */
   readonly clock?: Clock | undefined;
 }
@@ -86,9 +88,12 @@ export class WorkerPool {
   #predictions = 0;
   /** that each task has, on all workers */
   #variants: readonly number[] = [];
+  #chosenStarts: readonly number[] | undefined;
   readonly #clock: Clock;
 
-  private constructor(jobs: readonly Job[], joined: boolean, { environment, watcher, recovery, clock = realClock() }: PoolOptions) {
+  private constructor(jobs: readonly Job[], joined: boolean, options: PoolOptions) {
+    const { environment, watcher, recovery, clock = realClock(), chosenStarts } = options;
+    this.#chosenStarts = chosenStarts;
     this.#joined = joined;
     this.#clock = clock;
     this.#watcher = watcher;
@@ -227,6 +232,24 @@ export class WorkerPool {
       await this.#form(slots.filter(({ leftOut }) => !leftOut));
       return [{ step: this.#standing(slots), why: "diverged", stepSeconds: this.#stepSeconds }];
     }
+  }
+
+  /**
+   * Ends the competition of rows with different starts, on all workers and on those that come back from a state of before.
+   *
+   * @param chosenStarts by the task's place, which of the job's starts its rows keep
+   */
+  async choose(chosenStarts: readonly number[]): Promise<void> {
+    this.#chosenStarts = chosenStarts;
+    const there = this.#slots.filter(({ isAlive, step }) => isAlive && step !== undefined);
+    await Promise.all(
+      there.map((slot) =>
+        slot.process!.command({ kind: "choose", chosenStarts }, "chosen").catch((error: unknown) => {
+          slot.fail(error);
+          this.#break(there);
+        }),
+      ),
+    );
   }
 
   /** Ends the training under way after its current step. */
@@ -389,7 +412,9 @@ export class WorkerPool {
     const ring = together && worldSize > 1 ? this.#newRing() : undefined;
     const results = await Promise.allSettled(
       slots.map((slot, i) => {
-        const place: Formation = { rank: together ? i : slot.rank, worldSize, ring, restore, rateScale: lineage.rateScale };
+        const { rateScale } = lineage;
+        const chosenStarts = this.#chosenStarts;
+        const place: Formation = { rank: together ? i : slot.rank, worldSize, ring, restore, rateScale, chosenStarts };
         const formed = slot.process!.command({ kind: "form", ...place }, "formed");
         formed.catch(() => {
           for (const other of slots) if (other !== slot) other.process?.send({ kind: "abandon" });

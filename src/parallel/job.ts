@@ -51,6 +51,8 @@ export interface Job {
   readonly fullCanvas: number;
   readonly trunk: TrunkSource;
   readonly start: "mean" | "normal" | "zero";
+  /** rows with these starts compete until it is told which each task keeps, see `competition.ts`; the first is `start` */
+  readonly search?: { readonly starts: readonly Job["start"][] } | undefined;
   /** adapters learn in place of the trunk; the trunk unless given */
   readonly lora?: LoraSettings | undefined;
   /** memory that puzzle rows may take; what is more lies in a file in this folder. All of it in memory unless given */
@@ -88,6 +90,8 @@ export interface Formation {
   readonly restore: readonly string[];
   /** factor of both learning rates */
   readonly rateScale: number;
+  /** which start the rows of each task have, where that was chosen already */
+  readonly chosenStarts?: readonly number[] | undefined;
 }
 
 /** Snapshots to be made while training. */
@@ -111,6 +115,8 @@ export interface PredictionItem {
   readonly variant: number;
   /** row that stands for the variant; the plan's unless given */
   readonly puzzleId?: number | undefined;
+  /** of the variant's rows that compete the one with this start, see `competition.ts` */
+  readonly start?: number | undefined;
   /** the answer is known, and its loss is wanted */
   readonly withLoss?: boolean | undefined;
 }
@@ -145,6 +151,8 @@ export type Command =
   | { readonly kind: "predict"; readonly id: number; readonly items: readonly PredictionItem[]; readonly actSteps: number }
   /** writes a snapshot now; samples under way are not kept */
   | { readonly kind: "snapshot"; readonly folder: string }
+  /** rows that compete make way for those of the start that was chosen for their task */
+  | { readonly kind: "choose"; readonly chosenStarts: readonly number[] }
   /** asks what can be predicted: `votes` variants of each test at most, `pairs` of those trained on in all */
   | { readonly kind: "survey"; readonly votes: number; readonly pairs: number }
   /** writes this rank's rows of the batch into the folder of a training state, to be counted in by the rank that saves it */
@@ -190,6 +198,7 @@ export type Report =
   | { readonly kind: "predicted"; readonly id: number; readonly predictions: readonly Prediction[]; readonly seconds: number }
   /** something is slower than it could be */
   | { readonly kind: "warning"; readonly sentence: string }
+  | { readonly kind: "chosen" }
   | { readonly kind: "surveyed"; readonly survey: Survey }
   | { readonly kind: "staged"; readonly files: FileRecords }
   | { readonly kind: "saved"; readonly folder: string }

@@ -91,6 +91,8 @@ export class Sleeper implements Laborer {
         const predictions = await this.#predict(command.items, command.actSteps);
         return this.#send({ kind: "predicted", id: command.id, predictions, seconds: this.#clock.now() - began });
       }
+      case "choose":
+        return this.#send({ kind: "chosen" });
       case "snapshot":
         await this.#snapshots.write(command.folder, async () => this.#state());
         return;
@@ -168,7 +170,8 @@ export class Sleeper implements Laborer {
       const part = items.slice(i, i + microBatch);
       await sleepUntil(this.#clock, began + (i + part.length) * actSteps * this.#times.actStepSeconds);
       for (const item of part) {
-        const { rows, cols, cells } = data.tasks[item.task]!.test[item.testIndex]!.input;
+        const task = data.tasks[item.task]!;
+        const { rows, cols, cells } = (item.trained ? task.train : task.test)[item.testIndex]!.input;
         const random = this.#random.fork(`${item.task}:${item.testIndex}:${item.variant}`);
         let answer = 0;
         while (answer < ANSWERS - 1 && random.uniform() >= AGREEMENT) answer++;
@@ -176,7 +179,8 @@ export class Sleeper implements Laborer {
         changed[answer % changed.length] = (changed[answer % changed.length]! + 1) % 10;
         const qHaltLogit = random.uniform() - 0.5;
         const agreement = watchAgreement ? { steps: random.int(1, actSteps), of: actSteps } : undefined;
-        out.push({ ...item, rows, cols, cells: changed, qHaltLogit, ...(agreement && { agreement }) });
+        const told = { ...(agreement && { agreement }), ...(item.withLoss && { lmLoss: random.uniform() }) };
+        out.push({ ...item, rows, cols, cells: changed, qHaltLogit, ...told });
       }
       this.#pulse.beat();
     }

@@ -11,13 +11,24 @@ import { flattenParameters, parameterLayout } from "../model/parameters.ts";
 import type { RowStart } from "../model/puzzle-embedding.ts";
 import { RowCache, RowPieces, type RowStore, rowCapacity } from "../model/row-store.ts";
 import type { Random } from "../random.ts";
+import { Competition } from "./competition.ts";
 import type { Job } from "./job.ts";
 
-/** Where training begins. @param saved the training state that the job goes on with, if any */
-export function trunkOf(job: Job, random: Random, saved: TrainingState | undefined): { initial: InitialTrunk; start: RowStart } {
+/** Where training begins. */
+export interface Beginning {
+  readonly initial: InitialTrunk;
+  /** of new puzzle rows, as the job says */
+  readonly start: RowStart;
+  /** the same for any way in which they can begin */
+  startOf(start: Job["start"]): RowStart;
+}
+
+/** @param saved the training state that the job goes on with, if any */
+export function trunkOf(job: Job, random: Random, saved: TrainingState | undefined): Beginning {
   if (job.trunk.kind !== "checkpoint") {
     const rowStart = saved?.state.get("rowStart")?.data;
-    return { initial: initTrunk(job.model, random.fork("init")), start: (_, out) => rowStart && out.set(rowStart) };
+    const start: RowStart = (_, out) => rowStart && out.set(rowStart);
+    return { initial: initTrunk(job.model, random.fork("init")), start, startOf: () => start };
   }
   const { trunk, puzzleEmbedding } = loadCheckpoint(job.trunk.folder);
   const initial = {
@@ -35,7 +46,7 @@ export function trunkOf(job: Job, random: Random, saved: TrainingState | undefin
       for (let i = 0; i < out.length; i++) out[i] = mean[i]! + std[i]! * draw.normal();
     },
   };
-  return { initial, start: starts[job.start] };
+  return { initial, start: starts[job.start], startOf: (start) => starts[start] };
 }
 
 /** Where puzzle rows lie: in memory, or beyond what they may take of it in a file. */
@@ -49,13 +60,15 @@ export interface WorkData {
   exampleAt(index: number): Example;
   readonly epochLength: number;
   readonly plan: PuzzlePlan;
+  /** rows that compete, where the job has them do so */
+  readonly competition?: Competition | undefined;
   /** see `data/pretraining-stream.ts` */
   isOver?(puzzleId: number, index: number): boolean;
   livingRows?(index: number): LivingRow[];
 }
 
 /** The stream of a job's examples. */
-export function dataOf(job: Job, random: Random): WorkData {
+export function dataOf(job: Job, random: Random, { startOf }: Pick<Beginning, "startOf">): WorkData {
   const { data, canvas: side } = job;
   if (data.kind === "pretraining") return openPretraining(data, { side, random });
   const plan = planPuzzles([{ tasks: data.tasks, trainOnTests: data.trainOnTests }], {
@@ -64,5 +77,10 @@ export function dataOf(job: Job, random: Random): WorkData {
   });
   const groups = job.trainOn ? job.trainOn.map((i) => plan.groups[i]!) : plan.groups;
   const stream = new ExampleStream(groups, { side, random: random.fork("stream"), order: "shuffled", translate: data.translate });
-  return { exampleAt: (index) => stream.exampleAt(index), epochLength: stream.epochLength, plan };
+  const { translate } = data;
+  const points = job.search?.starts.map((start) => ({ start: startOf(start), ofTask: start === "normal" }));
+  const competition = points && new Competition(plan, points, { groups, side, translate, random: random.fork("competition") });
+  const exampleAt = (index: number): Example =>
+    competition && !competition.chosen ? competition.exampleAt(index) : stream.exampleAt(index);
+  return { exampleAt, epochLength: stream.epochLength, plan, competition };
 }

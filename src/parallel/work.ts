@@ -6,6 +6,7 @@ import { startEngine } from "../backend/select.ts";
 import { realClock } from "../budget/clock.ts";
 import { loadCarry, loadTrainingState, type TrainingState } from "../checkpoint/training-state.ts";
 import { variantPair } from "../data/build.ts";
+import { competitorId } from "../data/competitors.ts";
 import type { Example } from "../encode/batch.ts";
 import { pairToExample } from "../encode/canvas.ts";
 import { cropToGrid } from "../encode/crop.ts";
@@ -72,7 +73,7 @@ export class Work implements Laborer {
     const random = createRandom(job.seed);
     const saved = job.trunk.kind === "state" ? loadTrainingState(job.trunk.folder) : undefined;
     if (job.trunk.kind === "state" && !saved) throw new UserError(`${job.trunk.folder}: no training state here to resume`);
-    const { initial, start } = trunkOf(job, random, saved);
+    const beginning = trunkOf(job, random, saved);
     const { prefixLength, ropeAxes } = job.model;
     const positions = ropeAxes === 2 ? gridPositions(job.canvas, prefixLength) : canvasPositions(job.canvas, job.fullCanvas, prefixLength);
     const settings = {
@@ -89,7 +90,8 @@ export class Work implements Laborer {
       makeReady: running.makeReady,
       warn,
     };
-    const data = dataOf(job, random);
+    const data = dataOf(job, random, beginning);
+    const rowStart = data.competition?.rowStart ?? beginning.start;
     send({
       kind: "ready",
       engine: `${engine.description}, ${running.description}`,
@@ -98,7 +100,7 @@ export class Work implements Laborer {
       variants: data.plan.groups.map(({ variants }) => variants.length),
       warnings: data.plan.warnings,
     });
-    return new Work(job, { settings, initial, rowStart: start, random, data, saved }, send, pulse);
+    return new Work(job, { settings, initial: beginning.initial, rowStart, random, data, saved }, send, pulse);
   }
 
   get step(): number | undefined {
@@ -131,6 +133,9 @@ export class Work implements Laborer {
       case "snapshot":
         await this.#snapshots.write(command.folder, () => this.#state());
         return;
+      case "choose":
+        this.#choose(command.chosenStarts);
+        return this.#send({ kind: "chosen" });
       case "survey":
         return this.#send({ kind: "surveyed", survey: this.#survey(command) });
       case "stage":
@@ -144,7 +149,7 @@ export class Work implements Laborer {
 
   /** Takes a place among the others and restores what is to be restored. */
   async #form(formation: Formation): Promise<void> {
-    const { rank, worldSize, restore, rateScale } = formation;
+    const { rank, worldSize, restore, rateScale, chosenStarts } = formation;
     const exchange = (await this.#seat.take(formation)) ?? (worldSize === 1 ? ALONE : notJoined(rank, worldSize));
     const isNew = this.#replica === undefined;
     if (isNew) await this.#build(exchange);
@@ -154,14 +159,24 @@ export class Work implements Laborer {
       this.#replica.dispose();
       await this.#build(exchange);
     }
+    if (chosenStarts) this.#choose(chosenStarts);
     this.#loop.rateScale = rateScale;
     this.#pulse.beat();
     this.#send({ kind: "formed", step: this.#replica.step, restored, damaged });
   }
 
+  /** Ends the competition of rows, unless it has ended. Rows of the batch begin new samples: those under way are of rows that are gone. */
+  #choose(chosenStarts: readonly number[]): void {
+    const { competition } = this.#start.data;
+    if (!competition || competition.chosen) return;
+    competition.choose(chosenStarts, this.#replica.rows);
+    this.#replica.join(this.#replica.exchange);
+  }
+
   /** A replica at the job's beginning. */
   async #build(exchange: Exchange): Promise<void> {
     const { settings, initial, rowStart, random, data, saved } = this.#start;
+    if (data.competition) data.competition.chosen = undefined;
     const rows = new PuzzleEmbedding(this.#job.model.puzzleEmbeddingSize, rowStart, rowStoreOf(this.#job));
     this.#replica = new Replica(settings, initial, rows, random.fork("halting"), exchange);
     const exampleAt = (index: number): Example => {
@@ -176,7 +191,9 @@ export class Work implements Laborer {
 
   async #takeUp(state: TrainingState, folder: string): Promise<void> {
     const draws = restoreReplica(this.#replica, state, folder);
-    const saved = state.record as { draws: number[]; plannedSteps?: number; stepSeconds?: number };
+    const saved = state.record as { draws: number[]; plannedSteps?: number; stepSeconds?: number; chosenStarts?: number[] };
+    const { competition } = this.#start.data;
+    if (competition) competition.chosen = saved.chosenStarts;
     const plannedSteps = this.#job.plannedSteps ?? saved.plannedSteps;
     this.#loop.restore({ draws, plannedSteps, stepSeconds: saved.stepSeconds });
     if (saved.draws.length !== this.#job.globalBatch) return; // another batch: its rows begin new samples
@@ -215,7 +232,8 @@ export class Work implements Laborer {
   #state(): Promise<TrainingState> {
     const { replica, loop, rowStart } = this.#training;
     const { draws, plannedSteps, stepSeconds } = loop;
-    return trainingStateOf(replica, { draws, plannedSteps, rowStart, record: { stepSeconds } });
+    const chosenStarts = this.#start.data.competition?.chosen;
+    return trainingStateOf(replica, { draws, plannedSteps, rowStart, record: { stepSeconds, ...(chosenStarts && { chosenStarts }) } });
   }
 
   /** Lets go of puzzle rows whose life is over in every row of the batch. */
@@ -241,17 +259,17 @@ export class Work implements Laborer {
 
   async #predict(items: readonly PredictionItem[], actSteps: number): Promise<Prediction[]> {
     const side = this.#job.canvas;
-    const { groups: all } = this.#start.data.plan;
+    const { groups: all, puzzleCount } = this.#start.data.plan;
     const out: Prediction[] = [];
     for (let i = 0; i < items.length; i += this.#job.microBatch) {
       const part = items.slice(i, i + this.#job.microBatch);
       const groups = part.map(({ task }) => all[task]!);
       const withLoss = part.every((item) => item.withLoss);
-      const examples = part.map(({ testIndex, trained, variant, puzzleId }, n): Example => {
+      const examples = part.map(({ testIndex, trained, variant, puzzleId, start = 0 }, n): Example => {
         const group = groups[n]!;
         const { input, output } = (trained ? group.train : group.task.test)[testIndex]!;
         const pair = variantPair(group, variant, { input, ...(withLoss && output && { output }) });
-        return pairToExample(pair, side, { row: 0, col: 0 }, puzzleId ?? group.firstPuzzleId + variant);
+        return pairToExample(pair, side, { row: 0, col: 0 }, puzzleId ?? competitorId(group.firstPuzzleId + variant, start, puzzleCount));
       });
       const answerKey = (tokens: Int32Array, at: number): string => gridKey(cropToGrid(tokens, side, at));
       const depth = { actSteps, stopAtHalt: this.#job.stopAtHalt ?? false, ...(this.#job.watchAgreement && { answerKey }) };

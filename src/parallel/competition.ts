@@ -1,0 +1,78 @@
+/** A worker's side of a latent search: where the rows that compete begin, what they are trained on, and what is left of them once starts were chosen. */
+import type { Group, PuzzlePlan } from "../data/build.ts";
+import { competitorId, competitorOf, competitors } from "../data/competitors.ts";
+import { PuzzleIds } from "../data/puzzle-ids.ts";
+import { ExampleStream } from "../data/sampler.ts";
+import type { Example } from "../encode/batch.ts";
+import { UserError } from "../errors.ts";
+import type { PuzzleEmbedding, RowStart } from "../model/puzzle-embedding.ts";
+import type { Random } from "../random.ts";
+
+/** Ids travel as float32, which holds whole numbers up to this. */
+const MAX_ID = 2 ** 24;
+
+/** A starting point of rows. */
+export interface StartingPoint {
+  readonly start: RowStart;
+  /** drawn once for each task and shared by its variants, so that the draw which does best can be kept */
+  readonly ofTask: boolean;
+}
+
+/** Which start each task's rows have, by its place; undefined as long as rows compete. */
+export class Competition {
+  chosen: readonly number[] | undefined;
+  readonly #plan: PuzzlePlan;
+  readonly #ids: PuzzleIds;
+  readonly #places: ReadonlyMap<Group, number>;
+  readonly #points: readonly StartingPoint[];
+  readonly #stream: ExampleStream;
+
+  /**
+   * @param plan   of all tasks
+   * @param points the starting points, one for each competing row of a variant
+   * @param groups those that are trained on here
+   * @throws UserError where there would be more rows than can be told apart
+   */
+  constructor(
+    plan: PuzzlePlan,
+    points: readonly StartingPoint[],
+    { groups, side, translate, random }: { groups: readonly Group[]; side: number; translate: boolean; random: Random },
+  ) {
+    const rows = plan.puzzleCount * points.length;
+    if (rows > MAX_ID)
+      throw new UserError(`${points.length} starts for ${plan.puzzleCount} variants are too many rows; lower --search-starts`);
+    this.#plan = plan;
+    this.#ids = new PuzzleIds(plan);
+    this.#places = new Map(plan.groups.map((group, place) => [group, place]));
+    this.#points = points;
+    const rivals = competitors(groups, points.length, plan.puzzleCount);
+    this.#stream = new ExampleStream(rivals, { side, translate, random, order: "shuffled" });
+  }
+
+  /** An example for rows that compete; not wanted any more once starts were chosen. */
+  exampleAt(index: number): Example {
+    return this.#stream.exampleAt(index);
+  }
+
+  /** Where a row begins: a competing one at its own start, any other at the one that was chosen for its task. */
+  readonly rowStart: RowStart = (id, out) => {
+    const { puzzleId, start: own } = competitorOf(id, this.#plan.puzzleCount);
+    const group = this.#ids.variant(puzzleId)?.group;
+    const start = this.chosen && own === 0 && group ? this.chosen[this.#places.get(group)!]! : own;
+    const point = this.#points[start]!;
+    point.start(point.ofTask && group ? competitorId(group.firstPuzzleId, start, this.#plan.puzzleCount) : puzzleId, out);
+  };
+
+  /** Keeps each task's rows of the start that was chosen, where they have come to by now, and forgets the others. */
+  choose(chosen: readonly number[], rows: PuzzleEmbedding): void {
+    const kept: [number, Float32Array][] = [];
+    for (const id of rows.touched()) {
+      const { puzzleId, start } = competitorOf(id, this.#plan.puzzleCount);
+      const group = this.#ids.variant(puzzleId)?.group;
+      if (group && chosen[this.#places.get(group)!] === start) kept.push([puzzleId, rows.gather([id])]);
+    }
+    rows.forget(() => true);
+    this.chosen = chosen;
+    for (const [puzzleId, row] of kept) rows.row(puzzleId).set(row);
+  }
+}

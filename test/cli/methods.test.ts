@@ -1,0 +1,52 @@
+/** Methods of adaptation beside the full one, as real runs. */
+import assert from "node:assert/strict";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import type { RunResult } from "../../src/adapt/request.ts";
+import { loadCheckpoint } from "../../src/checkpoint/load.ts";
+import { saveCheckpoint } from "../../src/checkpoint/save.ts";
+import { listSnapshots } from "../../src/checkpoint/snapshots.ts";
+import { loadTrainingState, type TrainingState } from "../../src/checkpoint/training-state.ts";
+import { adapterSize } from "../../src/model/config.ts";
+import { flattenParameters, parameterLayout } from "../../src/model/parameters.ts";
+import { folder, lastLine, runArguments, toyCheckpoint, trm } from "./toy.ts";
+
+/** Runs a method. @returns what it printed, and the state that it left */
+async function adapted(name: string, ...options: string[]): Promise<{ result: RunResult; state: TrainingState }> {
+  const { args } = await runArguments(name, "60s");
+  const runDir = join(folder, `${name}-run`);
+  const ended = await trm(...args, "--run-dir", runDir, "--limit", "6", "--json", ...options);
+  return { result: lastLine(ended) as unknown as RunResult, state: loadTrainingState(listSnapshots(join(runDir, "snapshot"))[0]!.folder)! };
+}
+
+test("run --method lora trains adapters and nothing else of the trunk", async () => {
+  const { result, state } = await adapted("lora", "--method", "lora", "--lora-rank", "2", "--steps", "3");
+  assert.equal(result.steps, 3);
+  const { model } = loadCheckpoint(await toyCheckpoint()).config;
+  for (const name of ["weights", "ema", "firstMoment", "secondMoment"])
+    assert.equal(state.state.get(name)!.data.length, adapterSize(model, 2), name);
+  assert.ok(state.state.get("firstMoment")!.data.some((value) => value !== 0));
+});
+
+test("run --method latent-search goes on from the start that is clearly better, on a trunk that stays", async () => {
+  // The sample model knows rows about the mean alone: draws with thirty times their deviation mean nothing to it.
+  const sample = loadCheckpoint(resolve("checkpoints/sample"));
+  const { config, trunk, puzzleEmbedding } = sample;
+  const checkpoint = join(folder, "scattered");
+  const { mean, std } = puzzleEmbedding;
+  saveCheckpoint(checkpoint, { config, trunk, puzzleEmbedding: { mean, std: std.map((value) => 30 * value) }, modelCard: "" });
+  const options = ["--checkpoint", checkpoint, "--method", "latent-search", "--start", "normal", "--search-starts", "3", "--steps", "6"];
+  const { result, state } = await adapted("search", ...options, "--search-share", "0.5", "--workers", "2", "--lr-puzzle", "0.01");
+  const { step, starts, chosen, losses } = result.chosenStarts!;
+  assert.deepEqual([step, starts], [3, ["normal", "mean", "normal"]]);
+  assert.ok(losses.every((ofTask) => ofTask.every((loss) => loss !== null)));
+  const better = losses.filter((ofTask) => Math.min(ofTask[0]!, ofTask[2]!) > ofTask[1]!).length;
+  assert.ok(better >= 5, JSON.stringify(losses));
+  assert.ok(chosen.filter((start) => start === 1).length === better, `${chosen}`);
+  assert.deepEqual(state.record.chosenStarts, chosen);
+  assert.equal(result.steps, 6);
+  const weights = flattenParameters(trunk, parameterLayout(config.model));
+  for (const name of ["weights", "ema"]) assert.deepEqual(state.state.get(name)!.data, weights, name);
+  const ids = state.puzzles as number[];
+  assert.ok(Math.max(...ids) <= 6 * 4, `rows of other starts are left: ${ids}`);
+});
