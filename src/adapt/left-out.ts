@@ -2,9 +2,11 @@
 import { equalGrids } from "../arc/grid.ts";
 import type { Pair, Task } from "../arc/task.ts";
 import { formatDuration } from "../budget/duration.ts";
+import type { Fares } from "../metrics/learning-file.ts";
 import type { WorkerPool } from "../parallel/coordinator.ts";
 import type { PredictionItem } from "../parallel/job.ts";
 import { scoreAnswers } from "../score/pass-at-k.ts";
+import { TaskMeans } from "../train/task-means.ts";
 import { fitHaltingScale, type HaltingFit, type Judged } from "../vote/halting-scale.ts";
 import { Tally } from "../vote/tally.ts";
 import type { RunContext } from "./context.ts";
@@ -77,13 +79,14 @@ export async function measureLeftOut(
   step: number,
   actSteps: number,
 ): Promise<LeftOutScore | undefined> {
-  const { request, setup, log, now, deadline } = context;
+  const { request, setup, log, now, deadline, clock, learning } = context;
   const { leftOut } = request;
   const items = leftOut ? leftOutItems(leftOut, setup.variants) : [];
   if (!leftOut || items.length === 0) return undefined;
   const began = now();
   const tally = new Tally();
   const sums = { made: 0, right: 0, loss: 0 };
+  const byTask = new TaskMeans();
   const judged: (Judged & { readonly order: string })[] = [];
   await pool.predict(items, {
     actSteps,
@@ -99,6 +102,7 @@ export async function measureLeftOut(
         sums.loss += lmLoss!;
         const right = equalGrids(grid, leftOut.pairs[task]![place]!.output);
         if (right) sums.right++;
+        byTask.add(id, lmLoss!, right);
         judged.push({ qHaltLogit, right, order: `${task}:${testIndex}:${variant}` });
         tally.add({ taskId: id, testIndex: place, grid, qHaltLogit, order: variant });
       }
@@ -123,5 +127,10 @@ export async function measureLeftOut(
   const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
   const text = `left-out pairs after step ${step}: ${percent(result.exact)} of ${sums.made} predictions right, loss ${result.lmLoss.toFixed(4)}; of ${result.pairs} pairs ${percent(result["pass@2"])} in two attempts, ${percent(result.oracle)} among all answers; the halting head is surer of a right prediction than of a wrong one in ${percent(halting.auc)} of cases, probability of being right sigmoid(${halting.slope.toFixed(2)} logit ${halting.offset < 0 ? "-" : "+"} ${Math.abs(halting.offset).toFixed(2)}) (${formatDuration(now() - began)})`;
   log.emit("info", "left-out", text, { ...result });
+  const tasks = Object.entries(byTask.take()).map(([id, { samples, lmLoss, exact }]): [string, Fares] => [
+    id,
+    [samples, lmLoss / samples, exact / samples],
+  ]);
+  learning?.file.add({ kind: "left-out", step, seconds: clock.now(), tasks: Object.fromEntries(tasks) });
   return result;
 }

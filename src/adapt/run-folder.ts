@@ -9,13 +9,14 @@ import { type ClockRecord, elapsedSince, workedSince } from "../budget/elapsed.t
 import { InputError, messageOf, UserError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { bootId, endLeftBehind, markedProcesses, takeLock } from "../files/processes.ts";
+import { LEARNING_FILE } from "../metrics/learning-file.ts";
 import { readVoteLog, type VoteEntry, VoteLog } from "../predict/vote-log-file.ts";
 import { clockSchema, RECORD_FILE, type RunNotes, RunRecord, readRunRecord } from "./run-record-file.ts";
 
 const CONFIG_FILE = "config.json";
 const VOTES_FILE = "votes.bin";
 /** See `metrics/metrics-file.ts`. */
-const METRICS = ["metrics.jsonl", "tensorboard"];
+const METRICS = ["metrics.jsonl", "tensorboard", LEARNING_FILE];
 const SNAPSHOT_FOLDER = "snapshot";
 const LOCK_FILE = "run.lock";
 /** Tells in a worker's environment whose it is. */

@@ -6,12 +6,14 @@ import { formatDuration } from "../budget/duration.ts";
 import { type Plan, reserveOf } from "../budget/planner.ts";
 import { messageOf, UserError } from "../errors.ts";
 import type { EventLog } from "../events.ts";
+import { LearningFile } from "../metrics/learning-file.ts";
 import type { WorkerPool } from "../parallel/coordinator.ts";
 import { Answers } from "./answers.ts";
 import type { RunContext } from "./context.ts";
 import { Crew } from "./crew.ts";
 import { RunDisk } from "./disk.ts";
 import { itemsOf } from "./items.ts";
+import { LearningNotes } from "./learning.ts";
 import { CURVE_KS, LearningCurve } from "./learning-curve.ts";
 import { haltingFitOf, measureLeftOut } from "./left-out.ts";
 import { describePlan, planRun } from "./plan-phases.ts";
@@ -38,6 +40,7 @@ export class Run {
   readonly #disk: RunDisk;
   readonly #answers: Answers;
   readonly #curve: LearningCurve;
+  readonly #learning: LearningNotes | undefined;
   readonly #progress: RunProgress;
   #crew: Crew | undefined;
   #ticking: NodeJS.Timeout | undefined;
@@ -59,6 +62,11 @@ export class Run {
     this.#answers.restore(state.earlier ?? []);
     const score = request.solutions && (() => this.#answers.score(CURVE_KS));
     this.#curve = new LearningCurve(state.record, score, () => clock.now());
+    if (state.metrics !== undefined && !request.rehearsal) {
+      const refused = (error: unknown): void =>
+        log.emit("warn", "learning", `${state.metrics}: nothing more is noted of the learning: ${messageOf(error)}`);
+      this.#learning = new LearningNotes(new LearningFile(state.metrics, refused));
+    }
     this.#progress = new RunProgress(log, clock, request.workers, request.budgetSeconds, () => this.#answers.votes);
   }
 
@@ -118,6 +126,7 @@ export class Run {
         log: this.#log,
         answers: this.#answers,
         curve: this.#curve,
+        learning: this.#learning,
         progress: this.#progress,
         record,
         items,

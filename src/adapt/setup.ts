@@ -8,7 +8,7 @@ import type { Job } from "../parallel/job.ts";
 import { meansOf } from "../trace/means.ts";
 import { itemsOf, ownerOf } from "./items.ts";
 import { undivided, withLeftOut } from "./left-out.ts";
-import { adaptersOf, frozenShareOf, type RowStartKind, searchStartsOf } from "./methods.ts";
+import { adaptedModel, adaptersOf, frozenShareOf, type RowStartKind, searchStartsOf } from "./methods.ts";
 import { isAgreementWatched, isPredictOnly, type RunRequest } from "./request.ts";
 
 /** Sizes of a run, and a job for each worker. */
@@ -37,8 +37,8 @@ export function setUp(request: RunRequest): Setup {
   const { recipe, checkpoint, chosen, leftOut, workers, seed, joined, engine } = request;
   const canvas = request.canvas === "auto" ? canvasSideFor(leftOut ? undivided(leftOut) : chosen) : request.canvas;
   const full = checkpoint.config.canvas;
-  const haltMaxSteps = recipe.haltMaxSteps || checkpoint.config.model.haltMaxSteps;
-  const model = { ...checkpoint.config.model, haltMaxSteps };
+  const trained = checkpoint.config.model;
+  const model = adaptedModel(trained, recipe);
   const positions = model.prefixLength + canvas ** 2;
   const perWorker = Math.max(1, Math.ceil(recipe.batchSize / workers));
   const lora = adaptersOf(recipe);
@@ -88,6 +88,7 @@ export function setUp(request: RunRequest): Setup {
     explorationProbability: recipe.haltExploration,
     stopAtHalt: recipe.stopAtHalt,
     watchAgreement: isAgreementWatched(request),
+    watchTasks: request.runDir !== undefined,
     course: {
       lrTrunk: recipe.lrTrunk,
       lrPuzzle: recipe.lrPuzzle,
@@ -114,6 +115,9 @@ export function setUp(request: RunRequest): Setup {
     description: `${chosen.length} tasks, ${itemsOf(chosen, 0).length} test inputs on a ${canvas} x ${canvas} canvas; ${workers} workers on ${engine.engine} (${engine.reason}); batch ${recipe.batchSize}, ${describeMemory(memory)}`,
     warnings: [
       ...(canvas > full ? [`canvas ${canvas} is larger than the checkpoint's, ${full}: rotary positions it was never trained on`] : []),
+      ...(!request.scratch && (model.hCycles !== trained.hCycles || model.lCycles !== trained.lCycles)
+        ? [`${model.hCycles} H cycles of ${model.lCycles} L cycles; the checkpoint was trained with ${trained.hCycles} of ${trained.lCycles}`]
+        : []),
       ...(memory.bytes > memory.budgetBytes
         ? [
             `a worker will take about ${gigabytes(memory.bytes)} of memory, more than its share of ${gigabytes(memory.budgetBytes)}; fewer --workers or a smaller --canvas would do`,

@@ -57,6 +57,7 @@ export async function train(context: RunContext, pool: WorkerPool, firstPlan: Pl
     // A first step that compiles can end a stretch with time left for more.
     if (why === "deadline" && stretch >= final && now() + 2 * stepSeconds >= final) break;
     record.note({ steps });
+    await context.learning?.note(context, pool);
     if (why === "paused" || (interims < count && stretch >= due)) {
       interims++;
       perPrediction = (await interim(context, pool, { plan, number: interims, step: steps })) ?? perPrediction;
@@ -67,6 +68,7 @@ export async function train(context: RunContext, pool: WorkerPool, firstPlan: Pl
     record.note({ plan });
   }
   record.note({ steps });
+  if (steps > 0) await context.learning?.note(context, pool, true);
   await pool.keep(KEEP_SHARE * (deadline - now()));
   if (steps > 0) log.emit("info", "trained", `${steps} optimizer steps in ${formatDuration(now() - began)}; ${progress.summary()}`);
   return { steps, failed: false };

@@ -2,6 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { InputError, UserError } from "../errors.ts";
+import { type Moved, MovedSum, movedByPart, partOf } from "../model/moved.ts";
 import { rowStatistics } from "../model/puzzle-embedding.ts";
 import type { ModelConfig, TrainingRecord } from "./config.ts";
 import { statOf, withFile } from "./file.ts";
@@ -37,6 +38,14 @@ export interface Inspection {
     readonly training: TrainingRecord;
     readonly parameters: number;
     readonly parts: readonly Part[];
+    /** from another checkpoint, where one was named */
+    readonly moved?: {
+      readonly since: string;
+      /** by part of the trunk; `trunk` for all of it */
+      readonly parts: Readonly<Record<string, Moved>>;
+      /** of the mean of all puzzle rows, where both have rows of the same size */
+      readonly meanRow?: Moved | undefined;
+    };
     readonly precision: {
       /** element type in the file -> tensors */
       readonly stored: Readonly<Record<string, number>>;
@@ -70,6 +79,8 @@ export interface Inspection {
 export interface InspectOptions {
   /** names of the puzzles in order of puzzle id, as the official data set has them; for rows whose own list says ids or nothing */
   readonly identifiers?: string | undefined;
+  /** folder of another checkpoint, to tell how far this one is from it */
+  readonly since?: string | undefined;
 }
 
 /** The name of row 0, which stands for no puzzle. Source: TRM dataset/build_arc_dataset.py */
@@ -92,7 +103,7 @@ const ABOUT: readonly [RegExp, string][] = [
  *
  * @throws UserError where there is neither, or a file is not what it should be
  */
-export function inspectFolder(folder: string, { identifiers }: InspectOptions): Inspection {
+export function inspectFolder(folder: string, { identifiers, since }: InspectOptions): Inspection {
   const stat = statOf(folder);
   if (!stat) throw new UserError(`${folder}: no such folder`);
   if (!stat.isDirectory())
@@ -105,10 +116,13 @@ export function inspectFolder(folder: string, { identifiers }: InspectOptions): 
   const ofCheckpoint = checkpoint && keptRows(checkpoint);
   const kept = ofCheckpoint ?? (state && rowsOfState(state, folder));
   if (identifiers !== undefined && !kept) throw new UserError(`--identifiers: ${folder} keeps no puzzle embeddings to name`);
+  if (since !== undefined && !checkpoint) throw new UserError(`--since ${since}: ${folder} holds no checkpoint to set beside it`);
   const files = Object.fromEntries(filesUnder(folder));
   return {
     folder,
-    ...(checkpoint && { checkpoint: describeCheckpoint(checkpoint) }),
+    ...(checkpoint && {
+      checkpoint: { ...describeCheckpoint(checkpoint), ...(since !== undefined && { moved: movedFrom(since, checkpoint) }) },
+    }),
     ...(state && { trainingState: describeState(state) }),
     puzzleEmbedding: describeEmbedding(kept && !ofCheckpoint ? undefined : checkpoint, kept, identifiers),
     files,
@@ -121,7 +135,7 @@ function describeCheckpoint(checkpoint: Checkpoint): NonNullable<Inspection["che
   const groups = new Map<string, Tensor[]>();
   for (const name of expectedShapes(config.model).keys()) {
     const tensor = trunk.get(name)!;
-    const part = name.replace(/\.(weight|bias|embedding_weight|(qkv|o|gate_up|down)_proj\.weight)$/, "");
+    const part = partOf(name);
     groups.set(part, [...(groups.get(part) ?? []), tensor]);
   }
   const stored: Record<string, number> = {};
@@ -139,6 +153,25 @@ function describeCheckpoint(checkpoint: Checkpoint): NonNullable<Inspection["che
       stored,
       bfloat16: [...groups].filter(([, tensors]) => tensors.every(({ data }) => isBfloat16(data))).map(([name]) => name),
     },
+  };
+}
+
+/** @throws UserError where the other is of another shape */
+function movedFrom(
+  since: string,
+  { config, trunk, puzzleEmbedding, folder }: Checkpoint,
+): NonNullable<NonNullable<Inspection["checkpoint"]>["moved"]> {
+  const other = loadCheckpoint(since);
+  const names = [...expectedShapes(config.model).keys()];
+  const odd = names.find((name) => other.trunk.get(name)?.data.length !== trunk.get(name)!.data.length);
+  if (odd !== undefined) throw new UserError(`--since ${since}: its ${odd} is of another shape than that of ${folder}`);
+  const meanRow = new MovedSum();
+  const hasMean = other.puzzleEmbedding.mean.length === puzzleEmbedding.mean.length;
+  if (hasMean) meanRow.add(other.puzzleEmbedding.mean, puzzleEmbedding.mean);
+  return {
+    since,
+    parts: movedByPart(names.map((name) => ({ name, start: other.trunk.get(name)!.data, now: trunk.get(name)!.data }))),
+    ...(hasMean && { meanRow: meanRow.moved }),
   };
 }
 

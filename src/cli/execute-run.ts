@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { leaveOut } from "../adapt/left-out.ts";
+import { adaptedModel, courseSteps } from "../adapt/methods.ts";
 import type { RunRequest, RunResult } from "../adapt/request.ts";
 import { Run } from "../adapt/run.ts";
 import { RunFolder, refuseOtherTasks, tasksSha256, unkeptState } from "../adapt/run-folder.ts";
@@ -148,7 +149,7 @@ export async function executeRun(
       const { workers, recipe, checkpoint } = asked;
       const precision = args.precision === "float32" ? "float32" : "bfloat16";
       const projected = {
-        model: checkpoint.config.model,
+        model: adaptedModel(checkpoint.config.model, recipe),
         canvas,
         globalBatch: recipe.batchSize,
         workers,
@@ -178,7 +179,7 @@ export async function executeRun(
         out,
         runDir: path,
         budgetSeconds,
-        steps: args.steps,
+        steps: courseSteps(args.steps, recipe, chosen),
         workers,
         threads,
         gpus,

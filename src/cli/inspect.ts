@@ -1,18 +1,29 @@
-/** `inspect`: what is in a checkpoint. */
+/** `inspect`: what is in a checkpoint, and what a run has learned. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { CommandModule } from "yargs";
+import { MODEL_FILE } from "../checkpoint/file-names.ts";
 import { type Inspection, inspectFolder, type Part } from "../checkpoint/inspect.ts";
 import type { RowDiagnosis, Similarity } from "../checkpoint/row-cosine.ts";
+import { RECORD_FILE } from "../checkpoint/training-state.ts";
+import { UserError } from "../errors.ts";
+import { writeFileAtomically } from "../files/atomic.ts";
 import { headSize, innerSize } from "../model/config.ts";
+import { type Moved, relative } from "../model/moved.ts";
+import { learningSections } from "../report/learning-text.ts";
+import { readRunLearning, runLearningJson, runLearningPlot, runLearningSections } from "./inspect-run.ts";
 
 interface InspectArgs {
   folder: string;
   identifiers: string | undefined;
+  since: string | undefined;
+  plot: string | undefined;
   json?: boolean;
 }
 
 export const inspectCommand: CommandModule<object, InspectArgs> = {
   command: "inspect <folder>",
-  describe: "Say what is in a checkpoint or training state: shape, weights, embeddings, how it was trained",
+  describe: "Say what is in a checkpoint or training state (shape, weights, embeddings, how it was trained), or how a run has learned",
   builder: (y) =>
     y
       .usage(
@@ -21,28 +32,61 @@ export const inspectCommand: CommandModule<object, InspectArgs> = {
 Checks the files as every other command does, then shows config, parameters by part, statistics of the puzzle embeddings, the record of the training and sizes. \
 Where all puzzle embeddings are kept (\`convert --with-embeddings\`, the folder of \`pretrain --state\`), it also says how alike they are: \
 the cosine of two variants of one task, and of two rows of different tasks, over all pairs; once as they are and once with their mean taken off. \
-A trunk that has learned to read them has rows of one task far more alike than rows of different ones.`,
+A trunk that has learned to read them has rows of one task far more alike than rows of different ones. With --since it says how far each part has moved \
+from another checkpoint's.
+
+Of the folder of a run (\`run --run-dir\`, \`pretrain --run-dir\`) it shows the curves, how far trunk and rows have moved from their start, how alike rows are, \
+and how each task fares: those that are learned worst stand first.`,
       )
-      .positional("folder", { type: "string", demandOption: true, describe: "folder of a checkpoint, a training state or both" })
+      .positional("folder", {
+        type: "string",
+        demandOption: true,
+        describe: "folder of a checkpoint, a training state or both; or of a run",
+      })
       .option("identifiers", {
         type: "string",
         describe: "the data set's identifiers.json: which puzzle each kept row stands for, where the folder doesn't say it by name",
       })
+      .option("since", { type: "string", describe: "folder of another checkpoint of the same shape: how far each part has moved from it" })
+      .option("plot", { type: "string", describe: "picture to write (SVG) of a run's learning" })
       .example("$0 inspect checkpoints/sample", "a checkpoint")
+      .example("$0 inspect runs/demo --plot learning.svg", "a run, and its curves as a picture")
       .example("$0 inspect trm-rows --json | jq .puzzleEmbedding.diagnosis", "how alike its puzzle embeddings are"),
-  handler: ({ folder, identifiers, json }) => {
-    const inspection = inspectFolder(folder, { identifiers });
-    console.log(json ? JSON.stringify(inspection) : describe(inspection));
+  handler: ({ folder, identifiers, since, plot, json }) => {
+    const run = readRunLearning(folder);
+    const hasWeights = [MODEL_FILE, RECORD_FILE].some((name) => existsSync(join(folder, name)));
+    if (run && !hasWeights) {
+      if ((identifiers ?? since) !== undefined)
+        throw new UserError(`--${since === undefined ? "identifiers" : "since"}: ${folder} is the folder of a run; name a checkpoint's`);
+      const sections = runLearningSections(run);
+      if (plot !== undefined) writeFileAtomically(plot, runLearningPlot(run));
+      console.log(json ? JSON.stringify(runLearningJson(run)) : inSections(`${folder}: a run`, sections));
+      return;
+    }
+    if (plot !== undefined && !run)
+      throw new UserError(`--plot: ${folder} is not the folder of a run (no metrics.jsonl, no learning.jsonl)`);
+    const inspection = inspectFolder(folder, { identifiers, since });
+    if (run && plot !== undefined) writeFileAtomically(plot, runLearningPlot(run));
+    const learned = run ? runLearningJson(run) : undefined;
+    console.log(
+      json
+        ? JSON.stringify({ ...inspection, ...(learned && { learned }) })
+        : describe(inspection, run ? learningSections(run.learning, run.curves) : []),
+    );
   },
 };
 
 /** A paragraph for each thing, its name in front. */
-function describe({ folder, checkpoint, trainingState, puzzleEmbedding, files, bytes }: Inspection): string {
+function describe(
+  { folder, checkpoint, trainingState, puzzleEmbedding, files, bytes }: Inspection,
+  learned: readonly [string, string[]][],
+): string {
   const sections: [string, string[]][] = [];
   if (checkpoint) {
     sections.push(["model", describeModel(checkpoint)]);
     sections.push(["parameters", describeParts(checkpoint)]);
   }
+  if (checkpoint?.moved) sections.push(["moved", describeMoved(checkpoint.moved)]);
   sections.push(["embeddings", describeEmbedding(puzzleEmbedding)]);
   if (puzzleEmbedding.diagnosis) sections.push(["cosine", describeCosines(puzzleEmbedding.diagnosis)]);
   if (checkpoint) sections.push(["training", describeRecord(checkpoint.training)]);
@@ -54,11 +98,14 @@ function describe({ folder, checkpoint, trainingState, puzzleEmbedding, files, b
     "files",
     [...Object.entries(files).map(([name, size]) => `${name.padEnd(24)} ${sizeText(size)}`), `in all ${sizeText(bytes)}`],
   ]);
+  sections.push(...learned);
   const what = [checkpoint && "a checkpoint", trainingState && "a training state"].filter(Boolean).join(" and ");
-  return [
-    `${folder}: ${what}`,
-    ...sections.flatMap(([name, lines]) => lines.map((line, i) => `${(i === 0 ? name : "").padEnd(11)} ${line}`)),
-  ].join("\n");
+  return inSections(`${folder}: ${what}`, sections);
+}
+
+/** Each section's name beside its first line. */
+function inSections(title: string, sections: readonly (readonly [string, readonly string[]])[]): string {
+  return [title, ...sections.flatMap(([name, lines]) => lines.map((line, i) => `${(i === 0 ? name : "").padEnd(11)} ${line}`))].join("\n");
 }
 
 function describeModel({ model, canvas }: NonNullable<Inspection["checkpoint"]>): string[] {
@@ -81,6 +128,16 @@ function describeParts({ parts, parameters, precision }: NonNullable<Inspection[
     `${name.padEnd(28)} ${String(parameters).padStart(9)}   rms ${rms.toPrecision(3).padEnd(9)} greatest ${greatest.toPrecision(3).padEnd(9)} ${about}`;
   const half = precision.bfloat16.length > 0 ? [`exact in bfloat16 too: ${precision.bfloat16.join(", ")}`] : [];
   return [`${parameters}; the file has ${stored.join(", ")}`, ...parts.map(line), ...half];
+}
+
+function describeMoved({ since, parts, meanRow }: NonNullable<NonNullable<Inspection["checkpoint"]>["moved"]>): string[] {
+  const line = (name: string, moved: Moved): string =>
+    `${name.padEnd(28)} ${(moved.start > 0 ? relative(moved) : moved.distance).toPrecision(4)}`;
+  return [
+    `from ${since}: Euclidean distance over the length there`,
+    ...Object.entries(parts).map(([name, moved]) => line(name, moved)),
+    ...(meanRow ? [line("mean of the puzzle rows", meanRow)] : []),
+  ];
 }
 
 function describeEmbedding({ size, meanNorm, deviation, rows, tasks, diagnosis }: Inspection["puzzleEmbedding"]): string[] {

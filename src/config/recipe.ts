@@ -6,6 +6,7 @@ export { flagName, type Setting } from "./settings.ts";
 
 const TTA = "TTA 2.4";
 const TRM = "TRM config/cfg_pretrain.yaml";
+const ARCH = "TRM config/arch/trm.yaml";
 const LPN = "arXiv 2411.08706, TTA 2.4";
 const LORA = "TTA 2.4, fork's lora_rank, lora_alpha";
 
@@ -26,6 +27,10 @@ export const RECIPE = {
     source: TTA,
   }),
   batchSize: int(384, { min: 1, max: 65536, unit: "examples over all workers", about: "global batch", source: TTA }),
+  epochs: int(0, {
+    about: "length of the course where --steps is not given, the budget allowing: every pair once, in one variant of each task; 0 = no limit",
+    source: "TTA, NVARC: 4000",
+  }),
   lrTrunk: num(1e-4, { max: 1, about: "peak learning rate of the trunk (AdamATan2)", source: TRM }),
   lrPuzzle: num(1e-2, { max: 1, about: "peak learning rate of the puzzle rows (sign-SGD)", source: TRM }),
   lrMinRatio: num(1, { max: 1, about: "rates end at this share of their peak, along half a cosine; 1 = constant", source: TRM }),
@@ -73,6 +78,8 @@ export const RECIPE = {
     about: "ACT steps of a prediction; 0 = as the checkpoint says",
     source: "TTA, haltMaxStepsEval",
   }),
+  hCycles: int(0, { max: 256, about: "answer updates per ACT step; 0 = as the checkpoint says", source: ARCH }),
+  lCycles: int(0, { max: 256, about: "latent updates per answer update; 0 = as the checkpoint says", source: ARCH }),
   stopAtHalt: bool(false, {
     about: "a predicted row ends when its halting head says so: fewer ACT steps, perhaps other answers",
     source: "ours; TRM evaluates all steps",

@@ -75,6 +75,12 @@ export class LivesStream {
     });
   }
 
+  /** What a row stands for while it lives. */
+  holderOf(puzzleId: number): Holder {
+    const at = puzzleId - FIRST_LIFE_ID;
+    return this.#holder(at % this.#lives.slots, Math.floor(at / this.#lives.slots));
+  }
+
   #holder(slot: number, life: number): Holder {
     return this.#draw(this.#random.fork("life").fork(`${slot}:${life}`));
   }

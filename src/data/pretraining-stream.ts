@@ -45,6 +45,8 @@ export interface PretrainingStream {
   isOver?(puzzleId: number, index: number): boolean;
   /** Rows that stand for variants of real tasks at a place, with their age in visits; given where rows have lives. */
   livingRows?(index: number): LivingRow[];
+  /** The real task that a row stands for; undefined for generated ones. Given where rows have lives; of others the plan knows. */
+  taskOf?(puzzleId: number): string | undefined;
   /** of the real tasks: `tasks`, then those that are evaluated on */
   readonly plan: PuzzlePlan;
 }
@@ -78,6 +80,10 @@ export function openPretraining(data: PretrainingData, { side, random }: { side:
       isOver: (puzzleId, index) => stream.isOver(puzzleId, index),
       livingRows: (index) =>
         stream.holdersAt(index).flatMap(({ puzzleId, holder, visit }) => (holder.of ? [{ ...holder.of, puzzleId, visits: visit }] : [])),
+      taskOf: (puzzleId) => {
+        const { of } = stream.holderOf(puzzleId);
+        return of && groups[of.group]!.task.id;
+      },
       plan,
     };
   }

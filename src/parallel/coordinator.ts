@@ -8,6 +8,7 @@ import type { Json } from "../checkpoint/training-state.ts";
 import type { LogLevel } from "../events.ts";
 import type { Until } from "../train/loop.ts";
 import { createRingFolder } from "./all-reduce.ts";
+import type { Diagnosis } from "./diagnosis.ts";
 import type { Formation, Job, Prediction, PredictionItem, Survey } from "./job.ts";
 import { Lineage, MAX_ROLLBACKS } from "./lineage.ts";
 import { PredictionQueue } from "./prediction-queue.ts";
@@ -366,6 +367,23 @@ export class WorkerPool {
     const slot = this.#slots.find(({ isAlive }) => isAlive);
     if (!slot) throw new WorkerLost("no worker is left to ask");
     return (await slot.process!.command({ kind: "survey", votes, pairs }, "surveyed")).survey;
+  }
+
+  /** What the workers tell of the training, in order of rank; those that are lost over it are left out, and started again when they are needed. */
+  async diagnose(): Promise<Diagnosis[]> {
+    const told = await Promise.all(
+      this.#slots.map(async (slot) => {
+        if (!slot.isAlive || slot.step === undefined) return [];
+        try {
+          return [(await slot.process!.command({ kind: "diagnose" }, "diagnosed")).diagnosis];
+        } catch (error) {
+          slot.fail(error);
+          this.#break([slot]);
+          return [];
+        }
+      }),
+    );
+    return told.flat();
   }
 
   /** Has one worker write a checkpoint and, into folder `state`, what is needed to go on training; each rank writes its rows of the batch. */

@@ -12,6 +12,7 @@ import type { AdamATan2Settings } from "../optim/adam-atan2.ts";
 import type { Compilation } from "../trace/compilation.ts";
 import type { Course, Progress, Until } from "../train/loop.ts";
 import type { Agreement } from "../vote/weighting.ts";
+import type { Diagnosis } from "./diagnosis.ts";
 
 /** Where a trunk comes from. */
 export type TrunkSource =
@@ -74,6 +75,8 @@ export interface Job {
   /** predictions tell over how many of their last ACT steps they stayed the same */
   readonly watchAgreement?: boolean | undefined;
   readonly course: Course;
+  /** keeps how each task fares, for whoever asks with `diagnose` */
+  readonly watchTasks?: boolean | undefined;
   /** steps of the whole course; where they are not given, a training state says them until the first step was timed */
   readonly plannedSteps?: number | undefined;
   /** nothing is computed: the worker sleeps instead */
@@ -155,6 +158,8 @@ export type Command =
   | { readonly kind: "choose"; readonly chosenStarts: readonly number[] }
   /** asks what can be predicted: `votes` variants of each test at most, `pairs` of those trained on in all */
   | { readonly kind: "survey"; readonly votes: number; readonly pairs: number }
+  /** asks how far the training has come from its start, see `diagnosis.ts` */
+  | { readonly kind: "diagnose" }
   /** writes this rank's rows of the batch into the folder of a training state, to be counted in by the rank that saves it */
   | { readonly kind: "stage"; readonly state: string }
   /** writes a checkpoint, and where `state` is given a training state; `training` and `card` are put into the first as they are */
@@ -200,6 +205,7 @@ export type Report =
   | { readonly kind: "warning"; readonly sentence: string }
   | { readonly kind: "chosen" }
   | { readonly kind: "surveyed"; readonly survey: Survey }
+  | { readonly kind: "diagnosed"; readonly diagnosis: Diagnosis }
   | { readonly kind: "staged"; readonly files: FileRecords }
   | { readonly kind: "saved"; readonly folder: string }
   /** a snapshot was written; with `problem`, it could not be */

@@ -63,6 +63,7 @@ export interface WorkData {
   /** rows that compete, where the job has them do so */
   readonly competition?: Competition | undefined;
   /** see `data/pretraining-stream.ts` */
+  taskOf?(puzzleId: number): string | undefined;
   isOver?(puzzleId: number, index: number): boolean;
   livingRows?(index: number): LivingRow[];
 }

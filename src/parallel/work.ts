@@ -7,6 +7,7 @@ import { realClock } from "../budget/clock.ts";
 import { loadCarry, loadTrainingState, type TrainingState } from "../checkpoint/training-state.ts";
 import { variantPair } from "../data/build.ts";
 import { competitorId } from "../data/competitors.ts";
+import { PuzzleIds } from "../data/puzzle-ids.ts";
 import type { Example } from "../encode/batch.ts";
 import { pairToExample } from "../encode/canvas.ts";
 import { cropToGrid } from "../encode/crop.ts";
@@ -20,6 +21,8 @@ import { stepRunner } from "../trace/compilation.ts";
 import { TrainingLoop } from "../train/loop.ts";
 import { ALONE, type Exchange, Replica, type ReplicaSettings } from "../train/replica.ts";
 import { restoreCarry, restoreReplica, trainingStateOf } from "../train/resume.ts";
+import { TaskMeans } from "../train/task-means.ts";
+import { type Diagnosis, diagnose } from "./diagnosis.ts";
 import type { Command, Formation, Job, Prediction, PredictionItem, Report, Survey } from "./job.ts";
 import { type Laborer, RingSeat, takeUpFirst, trainStretch } from "./laborer.ts";
 import type { PulseSender } from "./pulse.ts";
@@ -51,6 +54,9 @@ export class Work implements Laborer {
   readonly #seat: RingSeat;
   #replica!: Replica;
   #loop!: TrainingLoop;
+  readonly #tasks = new TaskMeans();
+  /** the trunk that distances are measured from, and its step */
+  #reference!: { readonly trunk: Float32Array; readonly step: number };
   /** the next example's puzzle row is to be spoilt, see `poison` */
   #poisoned = false;
 
@@ -138,6 +144,8 @@ export class Work implements Laborer {
         return this.#send({ kind: "chosen" });
       case "survey":
         return this.#send({ kind: "surveyed", survey: this.#survey(command) });
+      case "diagnose":
+        return this.#send({ kind: "diagnosed", diagnosis: this.#diagnose() });
       case "stage":
         return this.#send({ kind: "staged", files: await stageRows(this.#training, command.state) });
       case "save":
@@ -178,7 +186,8 @@ export class Work implements Laborer {
     const { settings, initial, rowStart, random, data, saved } = this.#start;
     if (data.competition) data.competition.chosen = undefined;
     const rows = new PuzzleEmbedding(this.#job.model.puzzleEmbeddingSize, rowStart, rowStoreOf(this.#job));
-    this.#replica = new Replica(settings, initial, rows, random.fork("halting"), exchange);
+    const finished = this.#job.watchTasks ? this.#countTasks() : undefined;
+    this.#replica = new Replica({ ...settings, finished }, initial, rows, random.fork("halting"), exchange);
     const exampleAt = (index: number): Example => {
       const example = data.exampleAt(index);
       if (this.#poisoned) rows.row(example.puzzleId).fill(Number.NaN);
@@ -187,6 +196,7 @@ export class Work implements Laborer {
     };
     this.#loop = new TrainingLoop(this.#replica, this.#job.course, exampleAt, realClock(), { plannedSteps: this.#job.plannedSteps });
     if (saved) await this.#takeUp(saved, (this.#job.trunk as { folder: string }).folder);
+    this.#reference ??= { trunk: saved ? this.#replica.averagedTrunk() : initial.weights, step: this.#replica.step };
   }
 
   async #takeUp(state: TrainingState, folder: string): Promise<void> {
@@ -248,6 +258,29 @@ export class Work implements Laborer {
   get #place(): number {
     const last = this.#loop.draws.reduce((least, draws) => Math.min(least, draws)) - 1; // a row still works on its last draw
     return Math.max(0, last) * this.#job.globalBatch;
+  }
+
+  #taskOf(): (puzzleId: number) => string | undefined {
+    const { data } = this.#start;
+    if (data.taskOf) return (puzzleId) => data.taskOf!(puzzleId);
+    const ids = new PuzzleIds(data.plan);
+    return (puzzleId) => ids.variant(puzzleId)?.group.task.id;
+  }
+
+  #countTasks(): (puzzleId: number, lmLoss: number, exact: boolean) => void {
+    const taskOf = this.#taskOf();
+    return (puzzleId, lmLoss, exact) => {
+      const task = taskOf(puzzleId);
+      if (task !== undefined) this.#tasks.add(task, lmLoss, exact);
+    };
+  }
+
+  #diagnose(): Diagnosis {
+    const { step, layout, rows } = this.#replica;
+    const { trunk: startTrunk, step: since } = this.#reference;
+    const { rowStart } = this.#start;
+    const trunk = this.#replica.averagedTrunk();
+    return diagnose({ step, since, layout, startTrunk, trunk, rows, rowStart, tasks: this.#tasks.take(), taskOf: this.#taskOf() });
   }
 
   #survey({ votes, pairs }: Extract<Command, { kind: "survey" }>): Survey {

@@ -13,9 +13,12 @@ import { finishCheckpoint, type Json } from "../checkpoint/training-state.ts";
 import { PRETRAINING_RECIPES } from "../config/pretraining.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { type EventLog, openEventLog } from "../events.ts";
+import { LearningFile } from "../metrics/learning-file.ts";
 import { type Metrics, MetricsFile } from "../metrics/metrics-file.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { relative } from "../model/moved.ts";
 import { WorkerPool } from "../parallel/coordinator.ts";
+import { learningPoint } from "../parallel/learning-point.ts";
 import { mayUseXla } from "../trace/compilation.ts";
 import type { Progress } from "../train/loop.ts";
 import { evaluate } from "./evaluation.ts";
@@ -31,6 +34,9 @@ const SHOW_SECONDS = 15;
 const POINT_SECONDS = 5;
 /** Predictions that an evaluation asks a worker for at a time. */
 const EVALUATION_CHUNK = 64;
+/** Between two points of `learning.jsonl`: so many seconds, and this share of what has passed. */
+const LEARNING_SECONDS = 30;
+const LEARNING_SHARE = 0.025;
 /** Node's timers go no further. */
 const MAX_TIMER_MILLIS = 2 ** 31 - 1;
 /** A worker without a sign of life for this long counts as lost. */
@@ -124,10 +130,12 @@ class Pretraining {
   readonly #set: TrainingSet;
   readonly #maxSteps: number | undefined;
   readonly #metrics: MetricsFile | undefined;
+  readonly #learning: LearningFile | undefined;
   readonly #means = new RunningMeans();
   readonly #point = new CurvePoint();
   #shown = 0;
   #pointAt = 0;
+  #learnedAt = 0;
   #stopping = false;
   #evaluation: { step: number; metrics: Metrics } | undefined;
 
@@ -153,6 +161,9 @@ class Pretraining {
       saved?.step ?? 0,
       () => Date.now() / 1000,
       (error) => log.emit("warn", "metrics", `${request.runDir}: no curves any more: ${error.message}`),
+    );
+    this.#learning = new LearningFile(request.runDir, (error) =>
+      log.emit("warn", "learning", `${request.runDir}: nothing more is noted of the learning: ${messageOf(error)}`),
     );
   }
 
@@ -208,6 +219,7 @@ class Pretraining {
       const over = this.#stopping || ["steps", "diverged"].includes(trained.why) || left < trained.stepSeconds * 2;
       if (every > 0 && !this.#stopping && (over || step % every === 0)) await this.#tryToEvaluate(pool, step, deadline);
       this.#writePoint();
+      await this.#learn(pool, over);
       if (trained.why === "paused" && !over && processStart + this.#clock.now() < saveAt) continue;
       saveAt = processStart + this.#clock.now() + saveSeconds;
       const seconds = (this.#saved?.seconds ?? 0) + this.#clock.now() - began;
@@ -255,6 +267,17 @@ class Pretraining {
     const cosines = `cosine of rows ${cosine("rows/within")} within tasks, ${cosine("rows/across")} across`;
     const took = formatDuration(this.#clock.now() - began);
     this.#log.emit("info", "evaluation", `step ${step}: ${[...shown, cosines].join(", ")} (${took})`, { step, ...metrics });
+  }
+
+  /** Notes how the training comes along, more seldom as it goes on. */
+  async #learn(pool: WorkerPool, last: boolean): Promise<void> {
+    const now = this.#clock.now();
+    if (!this.#learning || (!last && now - this.#learnedAt < Math.max(LEARNING_SECONDS, LEARNING_SHARE * now))) return;
+    this.#learnedAt = now;
+    const point = learningPoint(await pool.diagnose(), now);
+    if (!point) return;
+    this.#learning.add(point);
+    this.#metrics?.add(point.step, { "moved/trunk": relative(point.trunk.trunk!), "moved/rows": relative(point.rows) });
   }
 
   async #save(pool: WorkerPool, steps: number, seconds: number): Promise<void> {

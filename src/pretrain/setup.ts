@@ -169,6 +169,7 @@ export function jobOf(
     puzzleWeightDecay: settings.puzzleWeightDecay,
     explorationProbability: settings.haltExploration,
     course: courseOf(settings),
+    watchTasks: request.runDir !== undefined,
     plannedSteps,
   };
   return { job, memory };

@@ -28,6 +28,8 @@ const CURVES: readonly Drawn[] = [
     unit: "%",
     series: { "evaluation tasks": "evaluation/exact", "trained tasks": "evaluation/trained-exact" },
   },
+  { title: "Cosine of puzzle rows", unit: "", series: { "within a task": "rows/within", "across tasks": "rows/across" } },
+  { title: "Distance from the start, relative", unit: "", series: { trunk: "moved/trunk", "puzzle rows": "moved/rows" } },
   { title: "ACT steps of a sample", unit: "", noisy: true, series: { "ACT steps": "train/ACT steps" } },
   { title: "Learning rate of the trunk", unit: "", series: { rate: "rate/trunk" } },
   { title: "Time of an optimizer step", unit: "s", series: { "seconds a step": "speed/step seconds" } },

@@ -3,6 +3,7 @@ import type { Task } from "../arc/task.ts";
 import { parseDuration } from "../budget/duration.ts";
 import type { HaltingScale } from "../vote/weighting.ts";
 import { curvesOf } from "./curves.ts";
+import { withLearning } from "./learning-curves.ts";
 import type { ReadRun } from "./read-run-file.ts";
 import type { ReportData, Summary } from "./report-data.ts";
 import { numberOf, type RunEvent } from "./run-events.ts";
@@ -33,7 +34,7 @@ export function gatherReport(run: ReadRun, now: number): ReportData {
     state: isOver ? "finished" : run.isRunning ? "running" : "broken-off",
     summary,
     timeline: timelineOf(events, elapsedSeconds, summary.workers),
-    curves: [...(overTime ? [overTime] : []), ...curvesOf(run.metrics)],
+    curves: [...(overTime ? [overTime] : []), ...withLearning(curvesOf(run.metrics), run.learning)],
     tasks,
     settings: [
       ...Object.entries(config.arguments).map(([name, value]) => ({ name, value: String(value), origin: "option" })),

@@ -8,6 +8,7 @@ import { type RunTask, readRunTasks, TASKS_FILE } from "../arc/run-tasks-file.ts
 import type { Solutions } from "../arc/solutions-json.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { isLocked } from "../files/processes.ts";
+import { type Learning, readLearning } from "../metrics/learning-file.ts";
 import { readAnswers } from "../predict/candidate-file.ts";
 import { eachVote, type VoteEntry } from "../predict/vote-log-file.ts";
 import type { RankedAnswers } from "../vote/rank.ts";
@@ -25,6 +26,7 @@ export interface ReadRun {
   readonly events: readonly RunEvent[];
   /** lines of `metrics.jsonl` */
   readonly metrics: string;
+  readonly learning: Learning;
   readonly tasks: readonly RunTask[];
   readonly submission: ReadonlyMap<string, readonly (readonly Grid[])[]>;
   readonly candidates: RankedAnswers;
@@ -72,6 +74,7 @@ export function readRun(folder: string, solutionsPath?: string): ReadRun {
       reading("earlier events", () => optional("events.jsonl.1"), "") + reading("the log", () => optional("events.jsonl"), ""),
     ),
     metrics: reading("the curves", () => optional("metrics.jsonl"), ""),
+    learning: reading("how it learned", () => readLearning(folder), { training: [], leftOut: [] }),
     tasks,
     submission: reading("the submission", () => readSubmission(submissionPath(folder, out)), new Map()),
     candidates: reading("candidates", () => (existsSync(candidates) ? readAnswers(candidates) : new Map()), new Map()),

@@ -54,6 +54,8 @@ export interface ReplicaSettings {
   readonly recompute?: boolean | undefined;
   /** how steps run; op by op unless given */
   readonly makeReady?: MakeReady | undefined;
+  /** is told of each row that has finished its sample in a step: mean token loss and whether it is wholly right, at its last ACT step */
+  readonly finished?: ((puzzleId: number, lmLoss: number, exact: boolean) => void) | undefined;
   /** is told when memory ran out and fewer rows go through the model together from then on */
   readonly warn?: ((sentence: string) => void) | undefined;
 }
@@ -252,6 +254,7 @@ export class Replica {
       sums[4]! += column(r, 3);
       sums[5]! += column(r, 4) >= 0 === (column(r, 3) === 1) ? 1 : 0;
       sums[6]! += carry.steps[r]!;
+      this.settings.finished?.(ids[r]!, column(r, 0), column(r, 3) === 1);
     }
     const local = new Float32Array(carry.size * (1 + E));
     for (let r = 0; r < carry.size; r++) {
