@@ -9,9 +9,10 @@ import type { Vote, VoteEntry } from "../predict/vote-log-file.ts";
 import { scoreAnswers, scoreToJson } from "../score/pass-at-k.ts";
 import { chooseAttempts } from "../submission/choose.ts";
 import { writeSubmission } from "../submission/write.ts";
+import { type HaltingScale, type Weigher, weigherOf, weighersFor } from "../vote/weighting.ts";
 import { Ballot } from "./ballot.ts";
 import { itemsOf } from "./items.ts";
-import type { InputOutcome, RunRequest } from "./request.ts";
+import { type InputOutcome, isAgreementWatched, type RunRequest } from "./request.ts";
 import { variantsOf } from "./setup.ts";
 
 /** The stage of the last predictions; those before it have other names. */
@@ -39,13 +40,16 @@ export class Answers {
   readonly #log: EventLog;
   readonly #disk: AnswersDisk;
   readonly #ballot = new Ballot();
+  readonly #haltingScale: () => HaltingScale | undefined;
   #stage: string | undefined;
   /** predictions counted in the current stage */
   readonly #counted = new Set<string>();
   /** what the last writing of both files took */
   #writeSeconds = 0;
 
-  constructor(request: RunRequest, log: EventLog, disk: AnswersDisk) {
+  /** @param haltingScale what the pairs held back have told of the halting head by now, if anything */
+  constructor(request: RunRequest, log: EventLog, disk: AnswersDisk, haltingScale: () => HaltingScale | undefined = () => undefined) {
+    this.#haltingScale = haltingScale;
     this.#request = request;
     this.#log = log;
     this.#disk = disk;
@@ -93,7 +97,7 @@ export class Answers {
 
   /** Counts predictions in the current stage. */
   count(predictions: readonly Prediction[]): void {
-    const votes = predictions.map(({ rows, cols, cells, ...prediction }) => ({ ...prediction, grid: { rows, cols, cells } }));
+    const votes = predictions.map(({ rows, cols, cells, ...prediction }): Vote => ({ ...prediction, grid: { rows, cols, cells } }));
     const counted = votes.filter((vote) => this.#count(vote));
     this.#disk.votes?.add(counted);
   }
@@ -102,16 +106,19 @@ export class Answers {
     this.#stage = name;
     this.#counted.clear();
     const { recipe } = this.#request;
-    this.#ballot.beginStage(name === FINAL_STAGE && !recipe.voteAll ? variantsOf(recipe) : undefined);
+    // Only the last stage has the scale: it is from the end of the training, also where an earlier stage's votes are counted again.
+    const isFitted = name === FINAL_STAGE && recipe.haltingPairs === "held-out";
+    const weigher = weigherOf(recipe.voteWeight, isFitted ? this.#haltingScale() : undefined);
+    this.#ballot.beginStage(name === FINAL_STAGE && !recipe.voteAll ? variantsOf(recipe) : undefined, weigher);
   }
 
   #count(vote: Vote): boolean {
-    const { task, testIndex, variant, grid, qHaltLogit } = vote;
+    const { task, testIndex, variant, grid, qHaltLogit, agreement } = vote;
     const taskId = this.#request.chosen[task]?.id;
     const key = keyOf(vote);
     if (taskId === undefined || this.#counted.has(key)) return false;
     this.#counted.add(key);
-    return this.#ballot.add({ taskId, testIndex, grid, qHaltLogit, order: variant });
+    return this.#ballot.add({ taskId, testIndex, grid, qHaltLogit, agreement, order: variant });
   }
 
   /**
@@ -123,10 +130,11 @@ export class Answers {
   write(last = false, ended = false): void {
     if (this.#request.planOnly) return;
     const began = performance.now();
-    const { challenges, out, part } = this.#request;
+    const { challenges, out, part, recipe } = this.#request;
+    const head = { part: part && { ...part, ended }, weighting: recipe.voteWeight };
     const ranked = this.#ballot.rankedAll(challenges.entries);
     this.#writeFile(out, last, () => writeSubmission(out, chooseAttempts(challenges.entries, ranked).submission, challenges.entries));
-    this.#writeFile(this.candidatesPath, last, () => writeCandidates(this.candidatesPath, ranked, part && { ...part, ended }));
+    this.#writeFile(this.candidatesPath, last, () => writeCandidates(this.candidatesPath, ranked, head));
     this.#writeSeconds = (performance.now() - began) / 1000 / (this.#request.rehearsal?.timeScale ?? 1);
   }
 
@@ -150,11 +158,17 @@ export class Answers {
   }
 
   /** Scores of the tasks worked on, where solutions are at hand; empty else. @param ks see `scoreAnswers` */
-  score(ks?: readonly number[]): Record<string, number> {
+  score(ks?: readonly number[], weigher?: Weigher): Record<string, number> {
     const { solutions, chosen } = this.#request;
     if (!solutions) return {};
     const asked = new Map(chosen.flatMap(({ id }) => (solutions.has(id) ? [[id, solutions.get(id)!] as const] : [])));
-    return scoreToJson(scoreAnswers(this.#ballot.rankedAll(chosen), asked, ks));
+    return scoreToJson(scoreAnswers(this.#ballot.rankedAll(chosen, weigher), asked, ks));
+  }
+
+  /** What the same votes would have scored, each counting as the weighting says; only those weightings that the votes tell enough for. */
+  scoreByWeighting(): Record<string, Record<string, number>> {
+    const weighers = weighersFor(this.#haltingScale(), isAgreementWatched(this.#request));
+    return Object.fromEntries([...weighers].map(([name, weigher]) => [name, this.score([1, 2], weigher)]));
   }
 
   /** Best answers of every test input worked on. */
