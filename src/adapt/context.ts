@@ -3,6 +3,7 @@ import type { Clock } from "../budget/clock.ts";
 import type { EventLog } from "../events.ts";
 import type { PredictionItem } from "../parallel/job.ts";
 import type { Answers } from "./answers.ts";
+import type { LearningNotes } from "./learning.ts";
 import type { LearningCurve } from "./learning-curve.ts";
 import type { RunProgress } from "./progress.ts";
 import type { RunRequest } from "./request.ts";
@@ -17,6 +18,8 @@ export interface RunContext {
   readonly log: EventLog;
   readonly answers: Answers;
   readonly curve: LearningCurve;
+  /** none where nothing is kept, or nothing is computed */
+  readonly learning: LearningNotes | undefined;
   readonly progress: RunProgress;
   /** how far the run has come, in this process or an earlier one */
   readonly record: RunRecord;
