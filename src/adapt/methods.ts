@@ -30,7 +30,10 @@ export function courseSteps(
 }
 
 /** The model as it recurs in a run: the checkpoint's, but for what the recipe says. */
-export function adaptedModel(model: ModelConfig, { haltMaxSteps, hCycles, lCycles }: Pick<Recipe, "haltMaxSteps" | "hCycles" | "lCycles">): ModelConfig {
+export function adaptedModel(
+  model: ModelConfig,
+  { haltMaxSteps, hCycles, lCycles }: Pick<Recipe, "haltMaxSteps" | "hCycles" | "lCycles">,
+): ModelConfig {
   return {
     ...model,
     haltMaxSteps: haltMaxSteps || model.haltMaxSteps,

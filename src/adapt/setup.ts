@@ -116,7 +116,9 @@ export function setUp(request: RunRequest): Setup {
     warnings: [
       ...(canvas > full ? [`canvas ${canvas} is larger than the checkpoint's, ${full}: rotary positions it was never trained on`] : []),
       ...(!request.scratch && (model.hCycles !== trained.hCycles || model.lCycles !== trained.lCycles)
-        ? [`${model.hCycles} H cycles of ${model.lCycles} L cycles; the checkpoint was trained with ${trained.hCycles} of ${trained.lCycles}`]
+        ? [
+            `${model.hCycles} H cycles of ${model.lCycles} L cycles; the checkpoint was trained with ${trained.hCycles} of ${trained.lCycles}`,
+          ]
         : []),
       ...(memory.bytes > memory.budgetBytes
         ? [

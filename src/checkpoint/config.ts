@@ -3,6 +3,7 @@ import * as z from "zod";
 import { VOCABULARY_SIZE } from "../encode/vocabulary.ts";
 import { InputError, messageOf } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
+import type { EncoderConfig } from "../model/encoder-config.ts";
 import { EMBEDDINGS_FILE, MODEL_FILE, PUZZLES_FILE } from "./file-names.ts";
 import { type FileRecords, recordsSchema } from "./staged-files.ts";
 import { describeWrongFile } from "./wrong-file.ts";
@@ -29,6 +30,8 @@ export interface CheckpointConfig {
   /** canvas side in cells trained on; also the row stride of the rotary positions */
   readonly canvas: number;
   readonly training: TrainingRecord;
+  /** where an encoder that makes puzzle embeddings of demonstrations was trained with it */
+  readonly encoder?: EncoderConfig | undefined;
   /** size and hash of the files that belong to this config: of `NAME` and `NAME.new` the one that it fits counts */
   readonly files?: FileRecords | undefined;
 }
@@ -77,6 +80,7 @@ const configSchema = z.strictObject({
     seed: z.union([z.number(), z.string()]).optional(),
     command: z.string().optional(),
   }),
+  encoder: z.strictObject({ layers: count(64), pairs: count(64) }).optional(),
   files: recordsSchema([MODEL_FILE, EMBEDDINGS_FILE, PUZZLES_FILE]).optional(),
 });
 

@@ -2,12 +2,12 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { InputError, UserError } from "../errors.ts";
-import type { CheckpointConfig, ModelConfig } from "./config.ts";
+import type { CheckpointConfig } from "./config.ts";
 import { parseCheckpointConfig } from "./config.ts";
 import { readFileBounded } from "./file.ts";
 import { CONFIG_FILE, MODEL_FILE } from "./file-names.ts";
 import { decodeSafetensors, toFloat32 } from "./safetensors.ts";
-import { expectedShapes, notFiniteProblems, shapeProblems, type Tensor } from "./shapes.ts";
+import { encoderShapes, expectedShapes, notFiniteProblems, shapeProblems, type Tensor } from "./shapes.ts";
 import { type FileRecords, isWaiting, WAITING } from "./staged-files.ts";
 
 export { CONFIG_FILE, MODEL_CARD_FILE, MODEL_FILE } from "./file-names.ts";
@@ -30,6 +30,8 @@ export interface Checkpoint {
   /** official parameter name (without `_orig_mod.model.inner.`) -> values; exactly the names and shapes of `expectedShapes` */
   readonly trunk: Map<string, Tensor>;
   readonly puzzleEmbedding: PuzzleEmbeddingStatistics;
+  /** name -> values of the encoder's parameters, exactly those of `encoderLayout`; where the config has one */
+  readonly encoder?: ReadonlyMap<string, Tensor> | undefined;
   readonly folder: string;
   /** the files that the config speaks of */
   readonly files: FileRecords;
@@ -51,7 +53,7 @@ export function loadCheckpoint(folder: string): Checkpoint {
 
   const configPath = join(folder, CONFIG_FILE);
   const { files, ...config } = parseCheckpointConfig(Buffer.from(readFileBounded(configPath, 2 ** 24)).toString("utf8"), configPath);
-  const expected = withPuzzleEmbedding(config.model);
+  const expected = expectedTensors(config);
   const modelPath = modelFile(folder, files);
   const weightBytes = [...expected.values()].reduce((sum, shape) => sum + 8 * shape.reduce((a, b) => a * b, 1), 0);
   const bytes = readFileBounded(modelPath, weightBytes + 2 ** 24); // float64 at most, and room for the header
@@ -59,7 +61,8 @@ export function loadCheckpoint(folder: string): Checkpoint {
   const weights = new Map<string, Tensor>();
   for (const [name, tensor] of tensors) weights.set(name, { shape: tensor.shape, data: toFloat32(tensor, name, modelPath) });
   refuseProblems(modelPath, weights, expected);
-  return { config, folder, files: files ?? {}, ...splitPuzzleEmbedding(weights) };
+  const encoder = config.encoder && splitEncoder(weights, config);
+  return { config, folder, files: files ?? {}, ...splitPuzzleEmbedding(weights), ...(encoder && { encoder }) };
 }
 
 /** Where a checkpoint's weights are at the moment. @param files what its config speaks of */
@@ -68,9 +71,10 @@ export function modelFile(folder: string, files: FileRecords = {}): string {
   return join(folder, named && isWaiting(folder, MODEL_FILE, named) ? MODEL_FILE + WAITING : MODEL_FILE);
 }
 
-/** Trunk and puzzle statistics, one map for the model file. */
-export function withPuzzleEmbedding(model: ModelConfig): Map<string, readonly number[]> {
-  return expectedShapes(model).set(PUZZLE_MEAN, [model.puzzleEmbeddingSize]).set(PUZZLE_STD, [model.puzzleEmbeddingSize]);
+/** Trunk, puzzle statistics and encoder: what the model file of a config holds. */
+export function expectedTensors({ model, encoder }: Pick<CheckpointConfig, "model" | "encoder">): Map<string, readonly number[]> {
+  const trunk = expectedShapes(model).set(PUZZLE_MEAN, [model.puzzleEmbeddingSize]).set(PUZZLE_STD, [model.puzzleEmbeddingSize]);
+  return new Map([...trunk, ...encoderShapes(model, encoder)]);
 }
 
 /** @throws InputError listing every tensor that is missing, extra, mis-shaped or not finite */
@@ -81,6 +85,13 @@ export function refuseProblems(
 ): void {
   const problems = [...shapeProblems(tensors, expected), ...notFiniteProblems(tensors)];
   if (problems.length > 0) throw new InputError(where, problems);
+}
+
+/** Takes the encoder's tensors out. */
+function splitEncoder(weights: Map<string, Tensor>, { model, encoder }: CheckpointConfig): Map<string, Tensor> {
+  const own = [...encoderShapes(model, encoder).keys()].map((name): [string, Tensor] => [name, weights.get(name)!]);
+  for (const [name] of own) weights.delete(name);
+  return new Map(own);
 }
 
 function splitPuzzleEmbedding(weights: Map<string, Tensor>): Pick<Checkpoint, "trunk" | "puzzleEmbedding"> {

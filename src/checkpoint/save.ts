@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { type CheckpointConfig, checkCheckpointConfig, parseCheckpointConfig } from "./config.ts";
 import { CONFIG_FILE, MODEL_CARD_FILE, MODEL_FILE } from "./file-names.ts";
-import { PUZZLE_MEAN, PUZZLE_STD, type PuzzleEmbeddingStatistics, refuseProblems, withPuzzleEmbedding } from "./load.ts";
+import { expectedTensors, PUZZLE_MEAN, PUZZLE_STD, type PuzzleEmbeddingStatistics, refuseProblems } from "./load.ts";
 import { encodeSafetensors, type SafetensorsTensor } from "./safetensors.ts";
 import type { Tensor } from "./shapes.ts";
 import { type FileRecords, placeFiles, placeLeftovers, stageFile } from "./staged-files.ts";
@@ -15,6 +15,8 @@ export interface CheckpointContent {
   /** exactly the names and shapes of `expectedShapes(config.model)` */
   readonly trunk: ReadonlyMap<string, Tensor>;
   readonly puzzleEmbedding: PuzzleEmbeddingStatistics;
+  /** exactly the parameters of the config's encoder, where it has one */
+  readonly encoder?: ReadonlyMap<string, Tensor> | undefined;
   /** text of the model card, README.md */
   readonly modelCard: string;
   /** files staged in the same folder, by `stageFile`, that count together with these; those of the checkpoint before, unless given anew, go */
@@ -39,13 +41,13 @@ export interface StagedCheckpoint {
 
 /** `saveCheckpoint` but for the last step. */
 export function stageCheckpoint(folder: string, content: CheckpointContent): StagedCheckpoint {
-  const { config, trunk, puzzleEmbedding, modelCard, beside = {} } = content;
+  const { config, trunk, puzzleEmbedding, encoder = new Map<string, Tensor>(), modelCard, beside = {} } = content;
   const checkedConfig = checkCheckpointConfig(config, join(folder, CONFIG_FILE));
   const width = config.model.puzzleEmbeddingSize;
-  const weights = new Map<string, Tensor>(trunk)
+  const weights = new Map<string, Tensor>([...trunk, ...encoder])
     .set(PUZZLE_MEAN, { shape: [width], data: puzzleEmbedding.mean })
     .set(PUZZLE_STD, { shape: [width], data: puzzleEmbedding.std });
-  refuseProblems(join(folder, MODEL_FILE), weights, withPuzzleEmbedding(checkedConfig.model));
+  refuseProblems(join(folder, MODEL_FILE), weights, expectedTensors(checkedConfig));
   const before = finishPlacing(folder, beside);
   const model = stageFile(folder, MODEL_FILE, encodeSafetensors(asFloat32Entries(weights), { format: "trm" }));
   const configText = `${JSON.stringify({ ...checkedConfig, files: { [MODEL_FILE]: model, ...beside } }, null, 2)}\n`;

@@ -1,5 +1,6 @@
 /** Which parameters a model has, under which names and in which shapes. */
 import { innerSize, type ModelConfig } from "../model/config.ts";
+import { type EncoderConfig, encoderLayout } from "../model/encoder-config.ts";
 
 /** A parameter in host memory. */
 export interface Tensor {
@@ -31,6 +32,11 @@ export function expectedShapes(model: ModelConfig): Map<string, readonly number[
     shapes.set(`${layer}.mlp.down_proj.weight`, [hiddenSize, inner]);
   }
   return shapes;
+}
+
+/** Name -> shape of every parameter of an encoder; none without one. */
+export function encoderShapes(model: ModelConfig, encoder: EncoderConfig | undefined): Map<string, readonly number[]> {
+  return new Map(encoder && encoderLayout(model, encoder).map(({ name, shape }) => [name, shape]));
 }
 
 /** What keeps `tensors` from being a model's parameters: wrong shapes, missing and unknown names, numbers that are not finite. */

@@ -50,6 +50,15 @@ export const PRETRAINING = {
     source: "ours",
   }),
   rowSlots: int(320, { min: 1, about: "rows in use at a time with --row-visits", source: "ours" }),
+  embedding: choice("table", ["table", "encoder", "both"], {
+    about:
+      "puzzle embeddings: a table of learned rows, an encoder that makes them of demonstrations, or both, each for its share of the batch",
+    source: "TTA 2.4; the encoder is ours (SPEC 6)",
+  }),
+  encoderShare: num(0.5, { max: 1, about: "share of the batch's rows that the encoder makes, with --embedding both", source: "ours" }),
+  encoderLayers: int(2, { min: 1, max: 64, about: "blocks of the encoder, each as wide as the trunk's", source: "ours" }),
+  encoderPairs: int(4, { min: 1, max: 64, about: "demonstrations that the encoder sees at most", source: "ours" }),
+  lrEncoder: num(0, { max: 1, about: "peak learning rate of the encoder (AdamATan2); 0 = the trunk's", source: "ours" }),
   evaluationTrained: int(0, { about: "evaluation tasks whose tests are trained on too", source: SPLIT }),
   evaluationHeldOut: int(0, { about: "evaluation tasks that are left out altogether", source: SPLIT }),
   evaluateEvery: int(0, { unit: "steps", about: "evaluate this often, and at the end; 0 = never", source: TRM }),

@@ -28,7 +28,8 @@ export const RECIPE = {
   }),
   batchSize: int(384, { min: 1, max: 65536, unit: "examples over all workers", about: "global batch", source: TTA }),
   epochs: int(0, {
-    about: "length of the course where --steps is not given, the budget allowing: every pair once, in one variant of each task; 0 = no limit",
+    about:
+      "length of the course where --steps is not given, the budget allowing: every pair once, in one variant of each task; 0 = no limit",
     source: "TTA, NVARC: 4000",
   }),
   lrTrunk: num(1e-4, { max: 1, about: "peak learning rate of the trunk (AdamATan2)", source: TRM }),

@@ -2,6 +2,7 @@
 import type { Pair, Task, TestPair } from "../arc/task.ts";
 import { applyAugmentation } from "../augment/augmentation.ts";
 import type { AugmentationList } from "../augment/augmentation-list.ts";
+import { type Demonstrate, drawPairs, layDemonstrations, othersThan } from "../encode/demonstrations.ts";
 import { InputError } from "../errors.ts";
 import type { Random } from "../random.ts";
 import { drawVariants } from "./dedupe.ts";
@@ -80,6 +81,29 @@ export function variantPair(group: Group, variant: number, pair: TestPair): Test
 export function variantPair({ variants }: Group, variant: number, { input, output }: TestPair): TestPair {
   const augmentation = variants.at(variant);
   return { input: applyAugmentation(input, augmentation), ...(output && { output: applyAugmentation(output, augmentation) }) };
+}
+
+/**
+ * The demonstrations of a variant, as an encoder sees them.
+ *
+ * @param asked  the pair of the group that is asked about, which is left out; undefined where a test is
+ * @param random chooses among more than are wanted
+ */
+export function demonstrateVariant(
+  group: Group,
+  variant: number,
+  asked: Pair | undefined,
+  side: number,
+  random: () => Random,
+): Demonstrate {
+  return (atMost) => {
+    const shown = asked ? othersThan(asked, group.train) : group.train;
+    const chosen = shown.length <= atMost ? shown : drawPairs(shown, atMost, random());
+    return layDemonstrations(
+      chosen.map((pair) => variantPair(group, variant, pair)),
+      side,
+    );
+  };
 }
 
 /** Which pairs of a task are trained on and which are held out; see `planPuzzles`. */

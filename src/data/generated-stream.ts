@@ -1,13 +1,18 @@
 /** Generated tasks as an endless stream of training examples. */
+import type { Pair } from "../arc/task.ts";
 import { drawTranslation, ORIGIN } from "../augment/translation.ts";
 import type { Example } from "../encode/batch.ts";
 import { pairToExample } from "../encode/canvas.ts";
+import { type Demonstrate, layDemonstrations, othersThan } from "../encode/demonstrations.ts";
 import type { TrainingRule } from "../generate/generate.ts";
 import type { Random } from "../random.ts";
 import { epochOrders } from "./epoch-orders.ts";
 
 /** One shifted example in so many lies at the canvas's top left all the same, where test inputs lie. */
 const UNSHIFTED_ONE_IN = 4;
+
+/** Demonstrations of a generated task at least. */
+const LEAST_DEMONSTRATIONS = 2;
 
 /** How a rule's pairs become examples. */
 export interface GeneratedOptions {
@@ -21,7 +26,17 @@ export interface GeneratedOptions {
 export function ruleExample(rule: TrainingRule, { side, translate }: GeneratedOptions, random: Random, puzzleId: number): Example {
   const pair = rule.pair(random);
   const shifted = translate && random.int(1, UNSHIFTED_ONE_IN) > 1;
-  return pairToExample(pair, side, shifted ? drawTranslation(random, [pair.input, pair.output], side) : ORIGIN, puzzleId);
+  const example = pairToExample(pair, side, shifted ? drawTranslation(random, [pair.input, pair.output], side) : ORIGIN, puzzleId);
+  return { ...example, demonstrate: demonstrateRule(rule, pair, side, random.fork("demonstrations")) };
+}
+
+/** Fresh pairs of a rule beside the one that is asked about: as many as tasks have, two at least. */
+function demonstrateRule(rule: TrainingRule, asked: Pair, side: number, random: Random): Demonstrate {
+  return (atMost) => {
+    const count = random.int(Math.min(LEAST_DEMONSTRATIONS, atMost), atMost);
+    const pairs = Array.from({ length: count }, (_, i) => rule.pair(random.fork(i)));
+    return layDemonstrations(othersThan(asked, pairs), side);
+  };
 }
 
 /**

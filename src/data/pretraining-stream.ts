@@ -6,7 +6,7 @@ import { pairToExample } from "../encode/canvas.ts";
 import { UserError } from "../errors.ts";
 import { generateRules, type TrainingRule } from "../generate/generate.ts";
 import type { Random } from "../random.ts";
-import { type Group, type PuzzlePlan, planPuzzles, variantPair } from "./build.ts";
+import { demonstrateVariant, type Group, type PuzzlePlan, planPuzzles, variantPair } from "./build.ts";
 import { GeneratedStream, ruleExample } from "./generated-stream.ts";
 import { type Holder, LivesStream, type RowLives, type TaskVariant } from "./lives.ts";
 import { ExampleStream } from "./sampler.ts";
@@ -120,9 +120,12 @@ function taskHolder(groups: readonly Group[], { side, translate }: { side: numbe
     of: { group: place, variant },
     exampleAt: (visit, random, puzzleId) => {
       const order = life.fork(Math.floor(visit / count)).shuffled(group.train);
-      const pair = variantPair(group, variant, order[visit % count]!);
+      const asked = order[visit % count]!;
+      const pair = variantPair(group, variant, asked);
       const shifted = translate && visit % count > 0;
-      return pairToExample(pair, side, shifted ? drawTranslation(random, [pair.input, pair.output], side) : ORIGIN, puzzleId);
+      const at = shifted ? drawTranslation(random, [pair.input, pair.output], side) : ORIGIN;
+      const demonstrate = demonstrateVariant(group, variant, asked, side, () => random.fork("demonstrations"));
+      return { ...pairToExample(pair, side, at, puzzleId), demonstrate };
     },
   };
 }

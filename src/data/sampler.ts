@@ -6,7 +6,7 @@ import type { Example } from "../encode/batch.ts";
 import { pairToExample } from "../encode/canvas.ts";
 import { UserError } from "../errors.ts";
 import type { Random } from "../random.ts";
-import { type Group, variantPair } from "./build.ts";
+import { demonstrateVariant, type Group, variantPair } from "./build.ts";
 
 /** How the pairs of an epoch follow each other. */
 export type PairOrder = "grouped" | "shuffled";
@@ -87,7 +87,10 @@ export class ExampleStream {
   /** The example at a place of the stream: epoch * epochLength + place in the epoch. */
   exampleAt(index: number): Example {
     const { group, variant, pair, at, puzzleId } = this.drawAt(index);
-    return pairToExample(variantPair(group, variant, group.train[pair]!), this.#options.side, at, puzzleId);
+    const { side, random } = this.#options;
+    const asked = group.train[pair]!;
+    const demonstrate = demonstrateVariant(group, variant, asked, side, () => random.fork("demonstrations").fork(index));
+    return { ...pairToExample(variantPair(group, variant, asked), side, at, puzzleId), demonstrate };
   }
 
   /** What the example at a place of the stream is made of. */

@@ -1,4 +1,5 @@
 /** What one step of the model sees. */
+import type { Demonstrate } from "./demonstrations.ts";
 import { IGNORE_LABEL, PAD } from "./vocabulary.ts";
 
 /** One pair on a canvas, with the row of the puzzle embedding that stands for its variant. */
@@ -9,6 +10,8 @@ export interface Example {
   readonly labels: Int32Array;
   /** row of the puzzle embedding; 0 = blank */
   readonly puzzleId: number;
+  /** for models whose encoder makes the row of demonstrations; they are laid out when asked for */
+  readonly demonstrate?: Demonstrate | undefined;
 }
 
 /** `size` examples, row-major. */

@@ -1,5 +1,6 @@
 /** The carry's host side: which sample each row of the batch is at, and when it is done with it. */
 import type { Example } from "../encode/batch.ts";
+import { ENCODED, fillDemonstrations } from "../encode/demonstrations.ts";
 import type { Random } from "../random.ts";
 
 /** When a row stops. */
@@ -8,6 +9,13 @@ export interface HaltingRule {
   readonly haltMaxSteps: number;
   /** with this probability, drawn anew each step, a row must have run a random number of steps in 2..haltMaxSteps */
   readonly explorationProbability: number;
+}
+
+/** Which rows have their puzzle embedding of the encoder, and what it sees of each. */
+export interface EncodedRows {
+  /** K: demonstrations at most */
+  readonly pairs: number;
+  isEncoded(row: number): boolean;
 }
 
 /**
@@ -25,13 +33,19 @@ export class RowCarry {
   readonly inputs: Int32Array;
   /** int32[size * tokens] */
   readonly labels: Int32Array;
-  /** int32[size] */
+  /** int32[size]; ENCODED where the encoder makes the row */
   readonly puzzleIds: Int32Array;
+  /** int32[size * K * 2 * tokens] of the rows that the encoder makes; empty where there is no encoder */
+  readonly demonstrations: Int32Array;
+  readonly #encoded: EncodedRows | undefined;
 
   constructor(
     readonly size: number,
     readonly tokens: number,
+    encoded?: EncodedRows,
   ) {
+    this.#encoded = encoded;
+    this.demonstrations = new Int32Array(size * (encoded?.pairs ?? 0) * 2 * tokens);
     this.steps = new Int32Array(size);
     this.halted = new Uint8Array(size).fill(1);
     this.inputs = new Int32Array(size * tokens);
@@ -49,14 +63,22 @@ export class RowCarry {
     const fresh = new Float32Array(this.size);
     for (let r = 0; r < this.size; r++) {
       if (!this.halted[r]) continue;
-      const { inputs, labels, puzzleId } = next(r);
+      const { inputs, labels, puzzleId, demonstrate } = next(r);
+      const byEncoder = this.#encoded?.isEncoded(r) ?? false;
       this.inputs.set(inputs, r * this.tokens);
       this.labels.set(labels, r * this.tokens);
-      this.puzzleIds[r] = puzzleId;
+      this.puzzleIds[r] = byEncoder ? ENCODED : puzzleId;
+      if (byEncoder) fillDemonstrations(this.demonstrationsOf(r), demonstrate?.(this.#encoded!.pairs));
       this.steps[r] = 0;
       fresh[r] = 1;
     }
     return fresh;
+  }
+
+  /** int32[K * 2 * tokens], a view: what the encoder sees of a row. */
+  demonstrationsOf(row: number): Int32Array {
+    const width = this.demonstrations.length / this.size;
+    return this.demonstrations.subarray(row * width, (row + 1) * width);
   }
 
   /**

@@ -39,7 +39,8 @@ export function initTrunk(config: ModelConfig, random: Random): InitialTrunk {
 /** Standard deviation of a standard normal cut at +-2. */
 const TRUNCATED_DEVIATION = 0.8796256610342398;
 
-function fillTruncatedNormal(out: Float32Array, deviation: number, random: Random): void {
+/** Draws of a normal cut at twice its standard deviation, which is `deviation` after the cut. */
+export function fillTruncatedNormal(out: Float32Array, deviation: number, random: Random): void {
   for (let i = 0; i < out.length; i++) {
     let draw = random.normal();
     while (Math.abs(draw) > 2) draw = random.normal();

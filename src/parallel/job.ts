@@ -6,6 +6,7 @@ import type { FileRecords } from "../checkpoint/staged-files.ts";
 import type { Json } from "../checkpoint/training-state.ts";
 import type { PretrainingData } from "../data/pretraining-stream.ts";
 import type { ModelConfig } from "../model/config.ts";
+import type { EncoderConfig } from "../model/encoder-config.ts";
 import type { LoraSettings } from "../model/lora.ts";
 import type { RowSimilarity } from "../model/row-similarity.ts";
 import type { AdamATan2Settings } from "../optim/adam-atan2.ts";
@@ -52,6 +53,8 @@ export interface Job {
   readonly fullCanvas: number;
   readonly trunk: TrunkSource;
   readonly start: "mean" | "normal" | "zero";
+  /** an encoder is trained too, that of the checkpoint or state where there is one, and makes this share of the batch's rows */
+  readonly encoder?: { readonly config: EncoderConfig; readonly share: number } | undefined;
   /** rows with these starts compete until it is told which each task keeps, see `competition.ts`; the first is `start` */
   readonly search?: { readonly starts: readonly Job["start"][] } | undefined;
   /** adapters learn in place of the trunk; the trunk unless given */

@@ -7,6 +7,7 @@ import { rowStatistics } from "../model/puzzle-embedding.ts";
 import type { TrainingLoop } from "../train/loop.ts";
 import type { Replica } from "../train/replica.ts";
 import { carryPartOf, trainingStateOf } from "../train/resume.ts";
+import type { TrainedEncoder } from "../train/trained-encoder.ts";
 import type { Command, Job } from "./job.ts";
 
 /** A training under way. */
@@ -34,6 +35,10 @@ export async function saveTraining(training: Training, command: Extract<Command,
   saveTrainingState(command.state, state, { carry, checkpoint });
 }
 
+async function encoderWeights(trained: TrainedEncoder): Promise<ReturnType<typeof nameFlat>> {
+  return nameFlat((await trained.read()).ema, trained.encoder.layout);
+}
+
 async function stageTrunk(
   { job, replica, rowStart }: Training,
   { folder, training, card }: Extract<Command, { kind: "save" }>,
@@ -54,6 +59,7 @@ async function stageTrunk(
   );
   // Where the trunk was trained on rows that begin at a fixed start, that is the one that it knows.
   const puzzleEmbedding = data.kind === "pretraining" && data.lives ? { ...statistics, mean: rowStart } : statistics;
+  const encoder = replica.encoder && { config: replica.encoder.encoder.config, weights: await encoderWeights(replica.encoder) };
   return stageCheckpoint(folder, {
     config: {
       format: "trm",
@@ -61,7 +67,9 @@ async function stageTrunk(
       model,
       canvas: fullCanvas,
       training: { recipe: "", dataSets: [], steps: replica.step, ...training },
+      ...(encoder && { encoder: encoder.config }),
     },
+    ...(encoder && { encoder: encoder.weights }),
     trunk,
     puzzleEmbedding,
     modelCard: card,

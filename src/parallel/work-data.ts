@@ -6,11 +6,14 @@ import { type PuzzlePlan, planPuzzles } from "../data/build.ts";
 import { type LivingRow, openPretraining } from "../data/pretraining-stream.ts";
 import { ExampleStream } from "../data/sampler.ts";
 import type { Example } from "../encode/batch.ts";
+import { initEncoder } from "../model/encoder.ts";
+import { encoderLayout } from "../model/encoder-config.ts";
 import { type InitialTrunk, initTrunk } from "../model/init.ts";
 import { flattenParameters, parameterLayout } from "../model/parameters.ts";
 import type { RowStart } from "../model/puzzle-embedding.ts";
 import { RowCache, RowPieces, type RowStore, rowCapacity } from "../model/row-store.ts";
 import type { Random } from "../random.ts";
+import type { EncoderTraining } from "../train/trained-encoder.ts";
 import { Competition } from "./competition.ts";
 import type { Job } from "./job.ts";
 
@@ -47,6 +50,17 @@ export function trunkOf(job: Job, random: Random, saved: TrainingState | undefin
     },
   };
   return { initial, start: starts[job.start], startOf: (start) => starts[start] };
+}
+
+/** The encoder that is trained, at its beginning. @param rowStart float32[E]: what new puzzle rows begin with, and its own */
+export function encoderOf(job: Job, random: Random, rowStart: Float32Array): EncoderTraining | undefined {
+  if (!job.encoder) return undefined;
+  const { config } = job.encoder;
+  const known = job.trunk.kind === "checkpoint" ? loadCheckpoint(job.trunk.folder).encoder : undefined;
+  const initial = known
+    ? flattenParameters(known, encoderLayout(job.model, config))
+    : initEncoder(job.model, config, rowStart, random.fork("encoder"));
+  return { ...job.encoder, initial };
 }
 
 /** Where puzzle rows lie: in memory, or beyond what they may take of it in a file. */

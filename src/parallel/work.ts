@@ -29,7 +29,7 @@ import type { PulseSender } from "./pulse.ts";
 import { saveTraining, stageRows, type Training } from "./saving.ts";
 import { carryOfAll, SnapshotWriter } from "./snapshot-writer.ts";
 import { surveyOf } from "./survey.ts";
-import { dataOf, rowStoreOf, trunkOf, type WorkData } from "./work-data.ts";
+import { dataOf, encoderOf, rowStoreOf, trunkOf, type WorkData } from "./work-data.ts";
 
 /** Puzzle rows whose life is over are let go of every so many steps. */
 const FORGET_EVERY = 256;
@@ -93,6 +93,7 @@ export class Work implements Laborer {
       puzzleWeightDecay: job.puzzleWeightDecay,
       explorationProbability: job.explorationProbability,
       haltMaxSteps: job.model.haltMaxSteps,
+      encoder: encoderOf(job, random, rowAtStart(job, start)),
       makeReady: running.makeReady,
       warn,
     };
@@ -234,9 +235,7 @@ export class Work implements Laborer {
   }
 
   get #training(): Training {
-    const rowStart = new Float32Array(this.#job.model.puzzleEmbeddingSize);
-    this.#start.rowStart(0, rowStart);
-    return { job: this.#job, replica: this.#replica, loop: this.#loop, rowStart };
+    return { job: this.#job, replica: this.#replica, loop: this.#loop, rowStart: rowAtStart(this.#job, this.#start.rowStart) };
   }
 
   #state(): Promise<TrainingState> {
@@ -318,6 +317,13 @@ export class Work implements Laborer {
     }
     return out;
   }
+}
+
+/** float32[E]: what a new puzzle row begins with. */
+function rowAtStart({ model }: Job, start: RowStart): Float32Array {
+  const row = new Float32Array(model.puzzleEmbeddingSize);
+  start(0, row);
+  return row;
 }
 
 /** The exchange of a rank that need not meet the others, because nothing is trained. */

@@ -16,6 +16,7 @@ import { type EventLog, openEventLog } from "../events.ts";
 import { LearningFile } from "../metrics/learning-file.ts";
 import { type Metrics, MetricsFile } from "../metrics/metrics-file.ts";
 import type { ModelConfig } from "../model/config.ts";
+import type { EncoderConfig } from "../model/encoder-config.ts";
 import { relative } from "../model/moved.ts";
 import { WorkerPool } from "../parallel/coordinator.ts";
 import { learningPoint } from "../parallel/learning-point.ts";
@@ -26,7 +27,7 @@ import { modelCard } from "./model-card.ts";
 import type { PretrainRequest, PretrainResult } from "./request.ts";
 import { CurvePoint, RunningMeans } from "./running-means.ts";
 import type { SavedRun } from "./saved-run.ts";
-import { courseSteps, jobOf, modelOf, type TrainingSet, trainingSetOf } from "./setup.ts";
+import { courseSteps, encoderOf, jobOf, modelOf, type TrainingSet, trainingSetOf } from "./setup.ts";
 import { compareWithRecipe } from "./tasks.ts";
 
 /** Seconds between lines that tell the progress, and between points of the training's curves. */
@@ -53,6 +54,7 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   log.emit("info", "engine", `engine ${engine.engine}: ${engine.reason}`);
   if (recipe !== undefined) compareWithRecipe(recipe, PRETRAINING_RECIPES[recipe]!, request.files, tell);
   const model = modelOf(request, saved);
+  const encoder = encoderOf(request, saved);
   const set = trainingSetOf(request, tell);
   if (saved?.puzzles !== undefined && saved.puzzles !== set.hash) {
     throw new UserError(`${request.resume}: was trained on other tasks, variants or rows; resume with the same, or go on with --from`);
@@ -66,7 +68,7 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   const unkept = (text: string): void => log.emit("warn", "xla-cache", text);
   const cache = mayUseXla(request, gpus) ? compilationCache({ location: engine.location, asked: request.xlaCache, warn: unkept }) : {};
   const memoryBytes = memoryShare({ engine: engine.engine, workers, gpus: gpuMemory(gpus) });
-  const { job, memory } = jobOf(request, model, set, maxSteps, { engine: engine.engine, workers, threads, gpus, memoryBytes });
+  const { job, memory } = jobOf(request, model, set, maxSteps, { engine: engine.engine, workers, threads, gpus, memoryBytes }, encoder);
   log.emit("info", "memory", `batch ${settings.batchSize} over ${workers} workers, ${describeMemory(memory)}`, { ...memory });
   if (memory.bytes > memory.budgetBytes)
     log.emit(
@@ -78,7 +80,7 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   // Lost workers come back from snapshots of this process; what an earlier one left is older than the state, or newer than it.
   const snapshots = request.state === undefined ? undefined : join(request.state, "snapshots");
   if (snapshots !== undefined) rmSync(snapshots, { recursive: true, force: true });
-  const run = new Pretraining(request, saved, clock, log, model, set, maxSteps);
+  const run = new Pretraining(request, saved, clock, log, { model, encoder: encoder?.config }, set, maxSteps);
   const { pool, ready: started } = WorkerPool.start(
     Array.from({ length: workers }, () => job),
     true,
@@ -127,6 +129,7 @@ class Pretraining {
   readonly #clock: Clock;
   readonly #log: EventLog;
   readonly #model: ModelConfig;
+  readonly #encoder: EncoderConfig | undefined;
   readonly #set: TrainingSet;
   readonly #maxSteps: number | undefined;
   readonly #metrics: MetricsFile | undefined;
@@ -144,7 +147,7 @@ class Pretraining {
     saved: SavedRun | undefined,
     clock: Clock,
     log: EventLog,
-    model: ModelConfig,
+    { model, encoder }: { readonly model: ModelConfig; readonly encoder: EncoderConfig | undefined },
     set: TrainingSet,
     maxSteps: number | undefined,
   ) {
@@ -153,6 +156,7 @@ class Pretraining {
     this.#clock = clock;
     this.#log = log;
     this.#model = model;
+    this.#encoder = encoder;
     this.#set = set;
     this.#maxSteps = maxSteps;
     if (request.runDir === undefined) return;
@@ -186,12 +190,13 @@ class Pretraining {
     if (now - this.#pointAt >= POINT_SECONDS) this.#writePoint();
     if (now - this.#shown < SHOW_SECONDS) return;
     this.#shown = now;
-    const { lmLoss, accuracy, exact } = this.#means;
+    const { lmLoss, accuracy, exact, encodedLoss, encodedExact } = this.#means;
+    const ofEncoder = Number.isNaN(encodedLoss) ? "" : `  encoder ${encodedLoss.toFixed(4)}, ${(100 * encodedExact).toFixed(1)} % exact`;
     const left = formatDuration((progress.plannedSteps - progress.step) * progress.stepSeconds);
     this.#log.emit(
       "info",
       "progress",
-      `step ${progress.step}/${progress.plannedSteps}  loss ${lmLoss.toFixed(4)}  right tokens ${(100 * accuracy).toFixed(1)} %  exact ${(100 * exact).toFixed(1)} %  ${(1 / progress.stepSeconds).toFixed(2)} steps/s  ${left} left  ${(rssBytes / 2 ** 20).toFixed(0)} MiB`,
+      `step ${progress.step}/${progress.plannedSteps}  loss ${lmLoss.toFixed(4)}  right tokens ${(100 * accuracy).toFixed(1)} %  exact ${(100 * exact).toFixed(1)} %${ofEncoder}  ${(1 / progress.stepSeconds).toFixed(2)} steps/s  ${left} left  ${(rssBytes / 2 ** 20).toFixed(0)} MiB`,
       { ...progress, rssBytes },
     );
   }
@@ -302,6 +307,7 @@ class Pretraining {
       files,
       seed,
       model: this.#model,
+      ...(this.#encoder && { encoder: this.#encoder }),
       seconds,
       puzzles: this.#set.hash,
       ...(this.#maxSteps !== undefined && { maxSteps: this.#maxSteps }),

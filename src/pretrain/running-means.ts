@@ -10,11 +10,16 @@ export class RunningMeans {
   lmLoss = Number.NaN;
   accuracy = 0;
   exact = 0;
+  /** of the rows that an encoder made; NaN where there is none */
+  encodedLoss = Number.NaN;
+  encodedExact = 0;
 
-  add({ lmLoss, finished, accuracy, exact }: Progress): void {
+  add({ lmLoss, finished, accuracy, exact, encoded }: Progress): void {
     const first = Number.isNaN(this.lmLoss);
     const mix = (old: number, value: number): number => (first ? value : old + NEWEST_WEIGHT * (value - old));
     this.lmLoss = mix(this.lmLoss, lmLoss);
+    if (encoded) this.encodedLoss = mix(this.encodedLoss, encoded.lmLoss);
+    if (encoded && encoded.finished > 0) this.encodedExact = mix(this.encodedExact, encoded.exact / encoded.finished);
     if (finished === 0) return;
     this.accuracy = mix(this.accuracy, accuracy / finished);
     this.exact = mix(this.exact, exact / finished);
@@ -25,6 +30,7 @@ export class RunningMeans {
 const SUMMED = ["lmLoss", "qHaltLoss", "finished", "accuracy", "exact", "qHaltAccuracy", "actSteps"] as const;
 type Sums = Record<(typeof SUMMED)[number], number>;
 
+const noEncoded = () => ({ lmLoss: 0, finished: 0, exact: 0 });
 const nothing = (): Sums => ({ lmLoss: 0, qHaltLoss: 0, finished: 0, accuracy: 0, exact: 0, qHaltAccuracy: 0, actSteps: 0 });
 
 /** One point of the training's curves: the means over all reports since the last point. */
@@ -32,8 +38,11 @@ export class CurvePoint {
   #last: Progress | undefined;
   #reports = 0;
   #sums = nothing();
+  #encoded = noEncoded();
 
   add(progress: Progress): void {
+    const { encoded } = progress;
+    if (encoded) for (const name of ["lmLoss", "finished", "exact"] as const) this.#encoded[name] += encoded[name];
     for (const name of SUMMED) this.#sums[name] += progress[name];
     this.#reports++;
     this.#last = progress;
@@ -53,8 +62,13 @@ export class CurvePoint {
       "train/ACT steps": actSteps / finished,
       "rate/trunk": last.lrTrunk,
       "speed/step seconds": last.stepSeconds,
+      ...(last.encoded && {
+        "encoder/lm loss": this.#encoded.lmLoss / this.#reports,
+        ...(this.#encoded.finished > 0 && { "encoder/exact": this.#encoded.exact / this.#encoded.finished }),
+      }),
     };
     this.#sums = nothing();
+    this.#encoded = noEncoded();
     this.#reports = 0;
     this.#last = undefined;
     return { step: last.step, metrics };

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { loadTrainingRecord } from "../checkpoint/training-state.ts";
 import { UserError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
+import type { EncoderConfig } from "../model/encoder-config.ts";
 import type { TaskFiles } from "./tasks.ts";
 
 /** The record in a training state. States of earlier versions lack some of it. */
@@ -13,6 +14,8 @@ export interface SavedRun {
   readonly files?: TaskFiles | undefined;
   readonly seed?: string | undefined;
   readonly model?: ModelConfig | undefined;
+  /** of the encoder that was trained too */
+  readonly encoder?: EncoderConfig | undefined;
   /** steps of the course, where it had a length */
   readonly maxSteps?: number | undefined;
   /** seconds trained */

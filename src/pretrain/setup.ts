@@ -7,6 +7,7 @@ import { splitPairs } from "../data/build.ts";
 import { type PretrainingData, rulesOf } from "../data/pretraining-stream.ts";
 import { UserError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
+import type { EncoderConfig } from "../model/encoder-config.ts";
 import { rowCapacity } from "../model/row-store.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import type { Job } from "../parallel/job.ts";
@@ -112,6 +113,26 @@ export function modelOf({ settings, from, given }: PretrainRequest, saved: Saved
   return { ...before, ...Object.fromEntries(cycles.filter((name) => given.has(name)).map((name) => [name, asked[name]])) };
 }
 
+/**
+ * The encoder that is to be trained, if any: its shape that of the checkpoint or training state that is gone on with, where there is one.
+ *
+ * @throws UserError where its blocks are other ones there than those asked for
+ */
+export function encoderOf({ settings, from, given }: PretrainRequest, saved: SavedRun | undefined): Job["encoder"] {
+  const { embedding, encoderShare, encoderLayers, encoderPairs } = settings;
+  if (embedding === "table") return undefined;
+  const before: EncoderConfig | undefined = saved?.encoder ?? (from === undefined ? undefined : loadCheckpoint(from).config.encoder);
+  if (before && given.has("encoderLayers") && encoderLayers !== before.layers) {
+    const where = from ?? "the training state";
+    throw new UserError(`${where}: its encoder has ${before.layers} blocks, --encoder-layers ${encoderLayers} was given; leave it out`);
+  }
+  const config = {
+    layers: before?.layers ?? encoderLayers,
+    pairs: before && !given.has("encoderPairs") ? before.pairs : encoderPairs,
+  };
+  return { config, share: embedding === "encoder" ? 1 : encoderShare };
+}
+
 /** What a machine gives to each worker. */
 export interface WorkerMeans {
   readonly engine: "wasm" | "tensorflow";
@@ -130,6 +151,7 @@ export function jobOf(
   { data, rows }: Pick<TrainingSet, "data" | "rows">,
   plannedSteps: number | undefined,
   { engine, workers, threads, gpus, memoryBytes }: WorkerMeans,
+  encoder?: Job["encoder"],
 ): { job: Job; memory: MemoryPlan } {
   const { settings, from, resume } = request;
   const positions = model.prefixLength + settings.canvas ** 2;
@@ -160,6 +182,7 @@ export function jobOf(
           ? { kind: "checkpoint", folder: from }
           : { kind: "random" },
     start: from === undefined ? "zero" : "mean",
+    encoder,
     rowMemory: { bytes: request.rowMemoryBytes, folder: request.state ?? request.out },
     data: { kind: "pretraining", ...data },
     globalBatch: settings.batchSize,
@@ -179,6 +202,7 @@ function courseOf(settings: Pretraining): Job["course"] {
   return {
     lrTrunk: settings.lrTrunk,
     lrPuzzle: settings.lrPuzzle,
+    ...(settings.lrEncoder > 0 && { lrEncoder: settings.lrEncoder }),
     warmupSteps: settings.warmupSteps,
     lrMinRatio: settings.lrMinRatio,
     emaDecay: settings.emaDecay,

@@ -9,6 +9,8 @@ import type { Exchange, StepMetrics, StepRates } from "./replica.ts";
 export interface Course {
   readonly lrTrunk: number;
   readonly lrPuzzle: number;
+  /** of the encoder; the trunk's unless given */
+  readonly lrEncoder?: number | undefined;
   /** linear warm-up, at most a tenth of the planned steps */
   readonly warmupSteps: number;
   /** rates end at this share of their peak, along half a cosine; 1 = constant */
@@ -86,6 +88,7 @@ export function ratesAt(step: number, planned: number, course: Course): StepRate
   return {
     lrTrunk: learningRate(at + 1, { base: course.lrTrunk, ...shape }),
     lrPuzzle: learningRate(at + 1, { base: course.lrPuzzle, ...shape }),
+    ...(course.lrEncoder !== undefined && { lrEncoder: learningRate(at + 1, { base: course.lrEncoder, ...shape }) }),
     emaDecay: course.emaWarmup ? Math.min(course.emaDecay, (1 + step) / (10 + step)) : course.emaDecay,
     frozen: at < course.frozenShare * planned,
   };
@@ -217,8 +220,9 @@ export class TrainingLoop {
   }
 
   #scaled(rates: StepRates): StepRates {
-    const { lrTrunk, lrPuzzle } = rates;
-    return { ...rates, lrTrunk: lrTrunk * this.rateScale, lrPuzzle: lrPuzzle * this.rateScale };
+    const { lrTrunk, lrPuzzle, lrEncoder } = rates;
+    const scaled = { ...rates, lrTrunk: lrTrunk * this.rateScale, lrPuzzle: lrPuzzle * this.rateScale };
+    return lrEncoder === undefined ? scaled : { ...scaled, lrEncoder: lrEncoder * this.rateScale };
   }
 
   /** Steps of the whole run, as far as rank 0 can tell now. */

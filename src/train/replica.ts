@@ -1,6 +1,7 @@
 /** One worker's copy of the model: parameters, optimizer, carry and puzzle rows, and the step that moves them all. */
 import * as tf from "@tensorflow/tfjs-core";
 import { batchOf, type Example } from "../encode/batch.ts";
+import { ENCODED, fillDemonstrations } from "../encode/demonstrations.ts";
 import { messageOf } from "../errors.ts";
 import type { Targets } from "../loss/act-loss.ts";
 import { RowCarry } from "../model/carry.ts";
@@ -20,6 +21,7 @@ import { type MicroBatch, MicroBatches } from "./micro-batches.ts";
 import { type Answers, type PredictionDepth, predictRows, rowsTogether } from "./predict-rows.ts";
 import { ReplicaSteps, type TrunkState, type UpdateRates } from "./steps.ts";
 import { targetsOf } from "./targets.ts";
+import { type EncoderTraining, TrainedEncoder } from "./trained-encoder.ts";
 import { type TrainedPart, trainedPart } from "./trained-part.ts";
 
 /** How gradients meet those of the other workers; `parallel/all-reduce.ts` has the real one. */
@@ -50,6 +52,8 @@ export interface ReplicaSettings {
   readonly explorationProbability: number;
   /** ACT steps a training row runs at most */
   readonly haltMaxSteps: number;
+  /** is trained too, on the gradient of the rows that it makes; the table has all rows unless given */
+  readonly encoder?: EncoderTraining | undefined;
   /** whether blocks are computed again for the gradient, for want of memory */
   readonly recompute?: boolean | undefined;
   /** how steps run; op by op unless given */
@@ -64,6 +68,8 @@ export interface ReplicaSettings {
 export interface StepRates {
   readonly lrTrunk: number;
   readonly lrPuzzle: number;
+  /** of the encoder; the trunk's unless given */
+  readonly lrEncoder?: number | undefined;
   readonly emaDecay: number;
   /** only the puzzle rows learn */
   readonly frozen: boolean;
@@ -80,6 +86,8 @@ export interface StepMetrics {
   readonly exact: number;
   readonly qHaltAccuracy: number;
   readonly actSteps: number;
+  /** the same of the rows that the encoder made, where there is one */
+  readonly encoded?: Pick<StepMetrics, "lmLoss" | "finished" | "exact"> | undefined;
 }
 
 /** A rank's rows of the batch, R of them: what a training that is taken up again goes on with. */
@@ -90,6 +98,8 @@ export interface CarriedRows {
   readonly inputs: Int32Array;
   readonly labels: Int32Array;
   readonly puzzleIds: Int32Array;
+  /** int32[R * K * 2 * canvas tokens] where there is an encoder */
+  readonly demonstrations: Int32Array;
   /** float32[R * T * D] each */
   readonly zH: Float32Array;
   readonly zL: Float32Array;
@@ -106,7 +116,7 @@ interface Pass {
 }
 
 /** Numbers per rank that travel with the gradients: the step's sums. */
-const METRIC_COUNT = 7;
+const METRIC_COUNT = 10;
 
 /**
  * The model of one rank.
@@ -121,6 +131,8 @@ export class Replica {
   readonly rows: PuzzleEmbedding;
   /** optimizer steps done */
   step = 0;
+  /** where one is trained */
+  readonly encoder: TrainedEncoder | undefined;
   #context: ActContext;
   /** T: prefix and canvas */
   readonly #positions: number;
@@ -157,6 +169,8 @@ export class Replica {
       buffers: { hInit: tf.tensor1d(initial.hInit), lInit: tf.tensor1d(initial.lInit) },
       rotary: rotaryTables(positions, headSize(model), model.ropeTheta, axes),
     };
+    const { encoder, microBatch, makeReady: ready, warn } = settings;
+    this.encoder = encoder && new TrainedEncoder(encoder, { model, positions, microBatch, makeReady: ready, warn });
     this.#carry = new RowCarry(0, this.#canvasTokens);
     this.#batches = this.#batchesOf(0);
     this.#predictedTogether = settings.microBatch;
@@ -183,7 +197,12 @@ export class Replica {
     this.#exchange = exchange;
     const slice = sliceOf(this.settings.globalBatch, exchange);
     this.#firstRow = slice.first;
-    this.#carry = new RowCarry(slice.count, this.#canvasTokens);
+    const { encoder } = this;
+    this.#carry = new RowCarry(
+      slice.count,
+      this.#canvasTokens,
+      encoder && { pairs: encoder.encoder.config.pairs, isEncoded: (row) => encoder.makes(slice.first + row) },
+    );
     this.#batches.dispose();
     this.#batches = this.#batchesOf(slice.count); // no NaN of before: rows that begin are blended in, see `resetLatents`
   }
@@ -220,13 +239,14 @@ export class Replica {
     const carry = this.#carry;
     const fresh = carry.refill((row) => next(this.#firstRow + row));
     const ids = carry.puzzleIds.slice();
+    const rows = this.#rowsOf(ids);
     const statistics = new Float32Array(carry.size * (ROW_STATISTICS + E));
     const update = { ...adamATan2Rates(rates.lrTrunk, this.step + 1, adam), emaDecay: rates.emaDecay };
     let gradient: tf.Tensor1D | undefined;
     let updated: TrunkState | undefined;
     for (let index = 0; index < this.#batches.parts.length; ) {
       const part = this.#batches.parts[index]!;
-      const pass = this.#unlessOutOfMemory(part.count, () => this.#pass(part, ids, fresh, rates.frozen, update));
+      const pass = this.#unlessOutOfMemory(part.count, () => this.#pass(part, rows, fresh, rates.frozen, update));
       if (!pass) {
         this.#batches.limit(Math.ceil(part.count / 2)); // what the parts before gave stands
         index = this.#batches.parts.findIndex(({ first }) => first === part.first);
@@ -248,6 +268,11 @@ export class Replica {
     for (let r = 0; r < carry.size; r++) {
       sums[0]! += column(r, 0);
       sums[1]! += column(r, 1);
+      if (ids[r] === ENCODED) {
+        sums[7]! += column(r, 0);
+        if (carry.halted[r]) sums[8]!++;
+        if (carry.halted[r]) sums[9]! += column(r, 3);
+      }
       if (!carry.halted[r]) continue;
       sums[2]!++;
       sums[3]! += column(r, 2);
@@ -261,20 +286,29 @@ export class Replica {
       local[r * (1 + E)] = ids[r]!; // exact in float32 up to 16.7 million rows
       local.set(statistics.subarray(r * (ROW_STATISTICS + E) + ROW_STATISTICS, (r + 1) * (ROW_STATISTICS + E)), r * (1 + E) + 1);
     }
-    const summed = await this.#exchangeGradients(gradient, sums, control);
+    const ofEncoder = this.#encoderGradient(ids, local);
+    const [summed, summedOfEncoder] = await this.#exchangeGradients([gradient, ofEncoder], sums, control);
     if (!Number.isFinite(sums[0]!) || !Number.isFinite(sums[1]!)) {
-      tf.dispose([...(summed ? [summed] : []), ...Object.values(updated ?? {})]);
+      tf.dispose([summed ?? [], summedOfEncoder ?? [], Object.values(updated ?? {})] as tf.Tensor[]);
       throw new NotFinite(`loss is not finite in optimizer step ${this.step + 1}`);
     }
     this.#updateRows(await this.exchange.allGather(local), rates.lrPuzzle);
     this.step++;
     if (summed) updated = this.#steps.update(this.#state, summed, update);
+    if (summedOfEncoder) {
+      const ownRates = adamATan2Rates(rates.lrEncoder ?? rates.lrTrunk, this.step, adam);
+      this.encoder!.update(this.#steps, summedOfEncoder, { ...ownRates, emaDecay: rates.emaDecay });
+      tf.dispose(summedOfEncoder);
+    }
     if (summed) tf.dispose(summed);
     if (updated) {
       tf.dispose(Object.values(this.#state));
       this.#state = updated;
     }
-    const [lmLoss, qHaltLoss, finished, accuracy, exact, qHaltAccuracy, actSteps] = sums as unknown as number[];
+    const [lmLoss, qHaltLoss, finished, accuracy, exact, qHaltAccuracy, actSteps, ...ofEncoded] = sums as unknown as number[];
+    const encodedRows = this.encoder
+      ? Array.from({ length: globalBatch }, (_, row) => row).filter((row) => this.encoder!.makes(row)).length
+      : 0;
     return {
       lmLoss: lmLoss! / globalBatch,
       qHaltLoss: qHaltLoss! / globalBatch,
@@ -283,6 +317,7 @@ export class Replica {
       exact: exact!,
       qHaltAccuracy: qHaltAccuracy!,
       actSteps: actSteps!,
+      ...(encodedRows > 0 && { encoded: { lmLoss: ofEncoded[0]! / encodedRows, finished: ofEncoded[1]!, exact: ofEncoded[2]! } }),
     };
   }
 
@@ -364,20 +399,21 @@ export class Replica {
 
   /** Rows of the batch on their way through the recursion: copies on the host. */
   async carriedRows(): Promise<CarriedRows> {
-    const { steps, halted, inputs, labels, puzzleIds } = this.#carry;
+    const { steps, halted, inputs, labels, puzzleIds, demonstrations } = this.#carry;
     const host = {
       steps: steps.slice(),
       halted: halted.slice(),
       inputs: inputs.slice(),
       labels: labels.slice(),
       puzzleIds: puzzleIds.slice(),
+      demonstrations: demonstrations.slice(),
     };
     return { ...host, ...(await this.#batches.read()) };
   }
 
   /** Puts rows in place that `carriedRows` of a replica of the same shape gave. */
   restoreCarriedRows(rows: CarriedRows): void {
-    for (const name of ["steps", "halted", "inputs", "labels", "puzzleIds"] as const) this.#carry[name].set(rows[name]);
+    for (const name of ["steps", "halted", "inputs", "labels", "puzzleIds", "demonstrations"] as const) this.#carry[name].set(rows[name]);
     this.#batches.write(rows);
   }
 
@@ -387,6 +423,7 @@ export class Replica {
     this.#steps.dispose();
     tf.dispose([...Object.values(this.#state), ...this.#fixed, ...Object.values(buffers), ...Object.values(rotary)] as tf.Tensor[]);
     this.#batches.dispose();
+    this.encoder?.dispose();
   }
 
   #batchesOf(rows: number): MicroBatches {
@@ -395,11 +432,12 @@ export class Replica {
   }
 
   /** Forward and backward of a part; with the update too where no other part of the batch is waited for. The caller owns the tensors. */
-  #pass(part: MicroBatch, ids: Int32Array, allFresh: Float32Array, frozen: boolean, update: UpdateRates): Pass {
+  #pass(part: MicroBatch, allRows: Float32Array, allFresh: Float32Array, frozen: boolean, update: UpdateRates): Pass {
     const { first, count, latents } = part;
     const { inputs: tokens, labels } = this.#carry;
     const S = this.#canvasTokens;
-    const tensors = this.#inputs(tokens, this.rows.gather(ids.subarray(first, first + count)), allFresh, first, count);
+    const E = this.rows.size;
+    const tensors = this.#inputs(tokens, allRows.subarray(first * E, (first + count) * E), allFresh, first, count);
     const inputs = { ...tensors, latents };
     const targets = targetsOf(labels.subarray(first * S, (first + count) * S), count, S);
     try {
@@ -419,7 +457,7 @@ export class Replica {
     examples.forEach((example, r) => {
       tokens.set(example.inputs, r * this.#canvasTokens);
     });
-    const rows = this.rows.peek(examples.map((example) => example.puzzleId));
+    const rows = this.#rowsToPredictWith(examples);
     const inputs = {
       tokens: tf.tensor2d(tokens, [examples.length, this.#canvasTokens], "int32"),
       puzzleRows: tf.tensor2d(rows, [examples.length, this.rows.size]),
@@ -465,20 +503,87 @@ export class Replica {
     };
   }
 
-  /** Sums the gradient (none where the trunk is frozen), the metrics and the control numbers over all ranks in one message; alone, nothing leaves the engine. */
-  async #exchangeGradients(gradient: tf.Tensor1D | undefined, sums: Float32Array, control: Float32Array): Promise<tf.Tensor1D | undefined> {
-    if (this.exchange.worldSize === 1) return gradient;
-    const size = gradient?.shape[0] ?? 0;
+  /** float32[R * E]: the puzzle embeddings of the batch's rows, of the table or made by the encoder. */
+  #rowsOf(ids: Int32Array): Float32Array {
+    if (!this.encoder) return this.rows.gather(ids);
+    const E = this.rows.size;
+    const rows = new Float32Array(ids.length * E);
+    const place = (from: Float32Array, isHere: (id: number) => boolean): void => {
+      let next = 0;
+      ids.forEach((id, r) => {
+        if (isHere(id)) rows.set(from.subarray(next * E, ++next * E), r * E);
+      });
+    };
+    place(this.rows.gather(ids.filter((id) => id !== ENCODED)), (id) => id !== ENCODED);
+    place(this.encoder.rows(this.#demonstrations(ids)), (id) => id === ENCODED);
+    return rows;
+  }
+
+  /** Of the rows that the encoder makes, one after the other. */
+  #demonstrations(ids: Int32Array): Int32Array {
+    const encoded = Array.from(ids.keys()).filter((r) => ids[r] === ENCODED);
+    const size = this.encoder!.encoder.demonstrationSize;
+    const all = new Int32Array(encoded.length * size);
+    encoded.forEach((r, i) => {
+      all.set(this.#carry.demonstrationsOf(r), i * size);
+    });
+    return all;
+  }
+
+  /** Of the encoder, from that of the rows. @param byRows float32[R * (1 + E)]: each row's id and gradient */
+  #encoderGradient(ids: Int32Array, byRows: Float32Array): tf.Tensor1D | undefined {
+    if (!this.encoder) return undefined;
+    const E = this.rows.size;
+    const encoded = Array.from(ids.keys()).filter((r) => ids[r] === ENCODED);
+    const gradients = new Float32Array(encoded.length * E);
+    encoded.forEach((r, i) => {
+      gradients.set(byRows.subarray(r * (1 + E) + 1, (r + 1) * (1 + E)), i * E);
+    });
+    return this.encoder.gradient(this.#demonstrations(ids), gradients);
+  }
+
+  /** float32[B * E]: rows as they are now; those never trained at their start value, those of no table by the averaged encoder. */
+  #rowsToPredictWith(examples: readonly Example[]): Float32Array {
+    const rows = this.rows.peek(examples.map(({ puzzleId }) => Math.max(0, puzzleId)));
+    examples.forEach(({ puzzleId, demonstrate }, r) => {
+      if (puzzleId !== ENCODED) return;
+      const { encoder } = this.encoder!;
+      const seen = new Int32Array(encoder.demonstrationSize);
+      fillDemonstrations(seen, demonstrate?.(encoder.config.pairs));
+      rows.set(this.encoder!.averagedRows(seen), r * this.rows.size);
+    });
+    return rows;
+  }
+
+  /**
+   * Sums gradients (none of what is frozen), the metrics and the control numbers over all ranks in one message; alone, nothing leaves the engine.
+   *
+   * @param gradients disposed of
+   */
+  async #exchangeGradients(
+    gradients: readonly (tf.Tensor1D | undefined)[],
+    sums: Float32Array,
+    control: Float32Array,
+  ): Promise<readonly (tf.Tensor1D | undefined)[]> {
+    if (this.exchange.worldSize === 1) return gradients;
+    const sizes = gradients.map((gradient) => gradient?.shape[0] ?? 0);
+    const size = sizes.reduce((a, b) => a + b, 0);
     const message = new Float32Array(size + sums.length + control.length);
-    if (gradient) message.set((await gradient.data()) as Float32Array);
+    for (let i = 0, at = 0; i < gradients.length; at += sizes[i++]!) {
+      if (gradients[i]) message.set((await gradients[i]!.data()) as Float32Array, at);
+    }
     message.set(sums, size);
     message.set(control, size + sums.length);
     await this.exchange.allReduceSum(message);
     sums.set(message.subarray(size, size + sums.length));
     control.set(message.subarray(size + sums.length));
-    if (!gradient) return undefined;
-    tf.dispose(gradient);
-    return tf.tensor1d(message.subarray(0, size));
+    let at = 0;
+    return gradients.map((gradient, i) => {
+      const part = message.subarray(at, (at += sizes[i]!));
+      if (!gradient) return undefined;
+      tf.dispose(gradient);
+      return tf.tensor1d(part);
+    });
   }
 
   #updateRows(gathered: readonly Float32Array[], lr: number): void {
@@ -488,12 +593,15 @@ export class Replica {
     const gradients = new Float32Array(count * E);
     let r = 0;
     for (const part of gathered) {
-      for (let at = 0; at < part.length; at += 1 + E, r++) {
+      for (let at = 0; at < part.length; at += 1 + E) {
+        if (part[at] === ENCODED) continue; // no row of the table
         ids[r] = part[at]!;
         gradients.set(part.subarray(at + 1, at + 1 + E), r * E);
+        r++;
       }
     }
-    signSgd(this.rows, ids, gradients, lr, { weightDecay: this.settings.puzzleWeightDecay });
+    const { puzzleWeightDecay: weightDecay } = this.settings;
+    signSgd(this.rows, ids.subarray(0, r), gradients.subarray(0, r * E), lr, { weightDecay });
   }
 }
 

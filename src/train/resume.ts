@@ -2,6 +2,7 @@
 import type { CarryPart, Json, TrainingState } from "../checkpoint/training-state.ts";
 import { UserError } from "../errors.ts";
 import type { CarriedRows, Replica } from "./replica.ts";
+import type { EncoderState } from "./trained-encoder.ts";
 
 /** What a training state keeps beside the replica. */
 export interface TrainerState {
@@ -15,12 +16,16 @@ export interface TrainerState {
   readonly record: { readonly [key: string]: Json };
 }
 
+/** What the encoder's arrays are called in a state, before their own names. */
+const ENCODER_PREFIX = "encoder.";
+
 /** Rows handed over at a time. */
 const ROWS_AT_A_TIME = 1024;
 
 /** What `saveTrainingState` writes of a replica: weights, moments, average, puzzle rows, and the step. */
 export async function trainingStateOf(replica: Replica, { draws, rowStart, plannedSteps, record }: TrainerState): Promise<TrainingState> {
-  const trunk = { ...(await replica.trunk()), ...(await replica.buffers()), rowStart };
+  const encoder = Object.entries((await replica.encoder?.read()) ?? {}).map(([name, data]) => [ENCODER_PREFIX + name, data] as const);
+  const trunk = { ...(await replica.trunk()), ...(await replica.buffers()), rowStart, ...Object.fromEntries(encoder) };
   const ids = replica.rows.touched().sort((a, b) => a - b);
   const { size } = replica.rows;
   return {
@@ -63,6 +68,7 @@ export function restoreReplica(replica: Replica, { record, state, rows, puzzles 
     lInit: part("lInit", replica.settings.model.hiddenSize),
     step: Number(record.step),
   });
+  restoreEncoder(replica, state, part);
   replica.rows.forget(() => true);
   const ids = (puzzles ?? []) as number[];
   let next = 0;
@@ -78,15 +84,37 @@ export function restoreReplica(replica: Replica, { record, state, rows, puzzles 
   return new Int32Array(replica.settings.globalBatch).fill(Math.ceil(furthest / replica.settings.globalBatch));
 }
 
+/** The encoder of the state; one that the state lacks begins as it is. */
+function restoreEncoder({ encoder }: Replica, state: TrainingState["state"], part: (name: string, length: number) => Float32Array): void {
+  if (!encoder || !state.has(`${ENCODER_PREFIX}weights`)) return;
+  const array = (name: keyof EncoderState): Float32Array => part(ENCODER_PREFIX + name, encoder.encoder.parameterCount);
+  encoder.restore({
+    ema: array("ema"),
+    weights: array("weights"),
+    firstMoment: array("firstMoment"),
+    secondMoment: array("secondMoment"),
+  });
+}
+
 /** Element types of a carry's arrays. */
-const CARRY_TYPES = { steps: "I32", halted: "U8", inputs: "I32", labels: "I32", puzzleIds: "I32", zH: "F32", zL: "F32" } as const;
+const CARRY_TYPES = {
+  steps: "I32",
+  halted: "U8",
+  inputs: "I32",
+  labels: "I32",
+  puzzleIds: "I32",
+  demonstrations: "I32",
+  zH: "F32",
+  zL: "F32",
+} as const;
 const CARRY_NAMES = Object.keys(CARRY_TYPES) as (keyof CarriedRows)[];
 
 /** What `stageCarry` writes of a replica: its rows of the batch. */
 export async function carryPartOf(replica: Replica): Promise<CarryPart> {
   const rows = await replica.carriedRows();
   const R = replica.localBatch;
-  return new Map(CARRY_NAMES.map((name) => [name, { dtype: CARRY_TYPES[name], shape: [R, rows[name].length / R], data: rows[name] }]));
+  const names = CARRY_NAMES.filter((name) => rows[name].length > 0); // there is no room for demonstrations without an encoder
+  return new Map(names.map((name) => [name, { dtype: CARRY_TYPES[name], shape: [R, rows[name].length / R], data: rows[name] }]));
 }
 
 /**
@@ -101,6 +129,7 @@ export async function restoreCarry(replica: Replica, parts: readonly { first: nu
   const rows = await replica.carriedRows();
   for (const name of CARRY_NAMES) {
     const width = rows[name].length / R;
+    if (width === 0) continue;
     let restored = 0;
     for (const { first, part } of parts) {
       const saved = part.get(name);

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { Task } from "../../src/arc/task.ts";
+import { equalGrids } from "../../src/arc/grid.ts";
+import type { Pair, Task } from "../../src/arc/task.ts";
 import { type Augmentation, augmentTask, drawAugmentation, identityAugmentation } from "../../src/augment/augmentation.ts";
-import { planPuzzles } from "../../src/data/build.ts";
+import { planPuzzles, variantPair } from "../../src/data/build.ts";
 import { distinctVariants, drawVariants, fingerprintsOf, puzzleHash } from "../../src/data/dedupe.ts";
 import { npyBytes, parseNpy } from "../../src/data/npy.ts";
 import { PuzzleIds } from "../../src/data/puzzle-ids.ts";
 import { ExampleStream, type StreamOptions } from "../../src/data/sampler.ts";
+import { layDemonstrations } from "../../src/encode/demonstrations.ts";
 import { createRandom } from "../../src/random.ts";
 import { anyAugmentation, smallTask } from "./any-grid.ts";
 
@@ -139,8 +141,29 @@ test("the same seed gives the same stream, in any order of reading and with any 
       const options: StreamOptions = { side: 5, random: createRandom(8), order };
       const once = new ExampleStream(groups, options);
       const again = new ExampleStream(groups, { ...options, random: createRandom(8), cachedEpochs: 1 });
-      const forward = new Map([...indices].sort((a, b) => a - b).map((index) => [index, once.exampleAt(index)]));
-      for (const index of indices) assert.deepEqual(again.exampleAt(index), forward.get(index));
+      const open = (stream: ExampleStream, index: number) => ({
+        ...stream.exampleAt(index),
+        demonstrate: stream.exampleAt(index).demonstrate!(2),
+      });
+      const forward = new Map([...indices].sort((a, b) => a - b).map((index) => [index, open(once, index)]));
+      for (const index of indices) assert.deepEqual(open(again, index), forward.get(index));
+    }),
+  );
+});
+
+test("an example's demonstrations are other pairs of the same variant, in no case the one that is asked about", () => {
+  fc.assert(
+    fc.property(someTasks, anyOrder, fc.nat(400), fc.integer({ min: 1, max: 3 }), (tasks, order, index, atMost) => {
+      const stream = new ExampleStream(planOf(tasks).groups, { side: 5, random: createRandom(8), order });
+      const { group, variant, pair: place } = stream.drawAt(index);
+      const asked = group.train[place]!;
+      const others = group.train.filter(({ input }) => !equalGrids(input, asked.input));
+      const laid = (pair: Pair): string => String(layDemonstrations([variantPair(group, variant, pair)], 5));
+      const shown = stream.exampleAt(index).demonstrate!(atMost);
+      const each = Array.from({ length: shown.length / 50 }, (_, i) => String(shown.subarray(50 * i, 50 * (i + 1))));
+      assert.equal(each.length, Math.min(atMost, others.length));
+      const allowed = others.map(laid);
+      for (const one of each) assert.ok(allowed.splice(allowed.indexOf(one), 1).length === 1 && one !== laid(asked), one);
     }),
   );
 });

@@ -29,6 +29,14 @@ const open = (data: Partial<PretrainingData>, seed = 1) =>
   openPretraining({ ...DATA, ...data }, { side: SIDE, random: createRandom(seed) });
 const take = (stream: { exampleAt(index: number): Example }, count: number, from = 0): Example[] =>
   Array.from({ length: count }, (_, i) => stream.exampleAt(from + i));
+/** Examples with all their demonstrations laid out. */
+const shown = (examples: Example[]) => examples.map((example) => ({ ...example, demonstrate: example.demonstrate!(4) }));
+/** Rows x columns and cells of the grid on a canvas, wherever it lies. */
+function textOf(canvas: Int32Array): string {
+  const cells = [...canvas.keys()].filter((i) => canvas[i]! >= 2);
+  const rows = new Set(cells.map((i) => Math.floor(i / SIDE))).size;
+  return `${rows} x ${cells.length / rows}: ${cells.map((i) => canvas[i])}`;
+}
 /** Cells of colour in the input: 1..4 for the tasks above, more for generated scenes. */
 const isReal = ({ inputs }: Example): boolean => inputs.filter((token) => token >= 2).length <= 4;
 
@@ -40,8 +48,26 @@ for (const [kind, lives] of [
     const [one, other] = [open({ lives }), open({ lives })];
     const far = 123_456;
     other.exampleAt(far + 7);
-    assert.deepEqual(take(one, 40, far), take(other, 40, far));
-    assert.notDeepEqual(take(open({ lives }, 2), 40, far), take(one, 40, far));
+    assert.deepEqual(shown(take(one, 40, far)), shown(take(other, 40, far)));
+    assert.notDeepEqual(shown(take(open({ lives }, 2), 40, far)), shown(take(one, 40, far)));
+  });
+
+  test(`demonstrations never show what is asked, and show the same task: ${kind}`, () => {
+    for (const example of take(open({ lives }), 400)) {
+      const laid = example.demonstrate!(4);
+      const canvases = Array.from({ length: laid.length / SIDE ** 2 }, (_, i) => laid.subarray(i * SIDE ** 2, (i + 1) * SIDE ** 2));
+      const inputs = canvases.filter((_, i) => i % 2 === 0).map((canvas) => textOf(canvas));
+      const asked = textOf(example.inputs);
+      assert.ok(!inputs.includes(asked), asked);
+      if (isReal(example)) {
+        assert.equal(inputs.length, 2); // of three pairs
+        const [shape] = asked.split(":");
+        assert.ok(
+          inputs.every((input) => input.startsWith(`${shape}:`)),
+          "turned as the question is",
+        );
+      } else assert.ok(inputs.length >= 1 && inputs.length <= 4, `${inputs.length} of a generated task`);
+    }
   });
 }
 
