@@ -37,8 +37,8 @@ export interface Measures {
 /** @param earlier a plan made before: its share for predictions stands */
 export function planFrom(request: RunRequest, setup: Setup, measures: Measures, earlier?: Plan): Plan {
   const { actSteps, variants } = setup;
-  const { steps, solutions } = request;
-  const wanted = solutions ? CURVE : steps === undefined ? INTERIMS : undefined;
+  const { steps, solutions, recipe } = request;
+  const wanted = solutions ? CURVE : steps === undefined || recipe.epochs > 0 ? INTERIMS : undefined;
   const inputs: PlanInputs = {
     ...measures,
     variants,

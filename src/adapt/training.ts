@@ -25,6 +25,7 @@ export interface Trained {
 export async function train(context: RunContext, pool: WorkerPool, firstPlan: Plan, measured: number): Promise<Trained> {
   const { request, log, progress, record, deadline, now, clock } = context;
   const { steps: maxSteps } = request;
+  const byTime = maxSteps === undefined || request.recipe.epochs > 0; // the budget may end before the epochs do
   const start = clock.processStart;
   const began = start + (record.notes.trainBegan ?? clock.now());
   record.note({ phase: "train", trainBegan: began - start });
@@ -44,8 +45,8 @@ export async function train(context: RunContext, pool: WorkerPool, firstPlan: Pl
     const final = Math.min(deadline, began + plan.trainSeconds);
     progress.phase("train", final - start);
     const share = (interims + 1) / (count + 1);
-    const byStep = maxSteps !== undefined && interims < count ? Math.round(share * maxSteps) : undefined;
-    const due = interims < count && maxSteps === undefined ? began + share * plan.trainSeconds : final;
+    const byStep = maxSteps !== undefined && !byTime && interims < count ? Math.round(share * maxSteps) : undefined;
+    const due = interims < count && byTime ? began + share * plan.trainSeconds : final;
     const stretch = Math.min(due, now() + Math.max(REPLAN_SHARE * plan.trainSeconds, REPLAN_STEPS * stepSeconds));
     const trained = await pool.train({ deadline: Math.min(stretch, final), finalDeadline: final, maxSteps, pauseAtStep: byStep });
     if (context.stopped()) return { steps, failed: false };

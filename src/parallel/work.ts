@@ -93,7 +93,7 @@ export class Work implements Laborer {
       puzzleWeightDecay: job.puzzleWeightDecay,
       explorationProbability: job.explorationProbability,
       haltMaxSteps: job.model.haltMaxSteps,
-      encoder: encoderOf(job, random, rowAtStart(job, start)),
+      encoder: encoderOf(job, random, rowAtStart(job, beginning.start)),
       makeReady: running.makeReady,
       warn,
     };

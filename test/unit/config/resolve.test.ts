@@ -21,7 +21,7 @@ test("defaults give way to the preset, the preset to the file, the file to flags
   assert.deepEqual([recipe.batchSize, origins.batchSize], [128, "preset"]);
   assert.deepEqual([recipe.voteVariants, origins.voteVariants], [64, "config file"]);
   assert.deepEqual([recipe.warmupSteps, origins.warmupSteps], [9, "flag"]);
-  assert.deepEqual([recipe.lrTrunk, origins.lrTrunk], [1e-4, "default"]);
+  assert.deepEqual([recipe.lrPuzzle, origins.lrPuzzle], [1e-2, "default"]);
   assert.deepEqual(Object.keys(origins).sort(), Object.keys(RECIPE).sort());
 });
 
@@ -90,4 +90,33 @@ test("every default and every preset is within its own bounds, and stands in the
     assert.ok(settingsTable().includes(`| \`--${flagName(name)}\` |`));
   }
   for (const name of Object.keys(PRESETS)) assert.doesNotThrow(() => resolveRecipe(name, undefined, {}), name);
+});
+
+test("the papers' presets hold the papers' values, and rely on no default", () => {
+  const { recipe: written } = PRESETS["paper-as-written"]!;
+  const { recipe: released } = PRESETS["paper-as-released"]!;
+  const same = {
+    method: "embeddings-then-full",
+    frozenShare: 0.25,
+    start: "mean",
+    batchSize: 384,
+    warmupSteps: 2000,
+    weightDecay: 0.1,
+    puzzleWeightDecay: 0.1,
+    emaDecay: 0.999,
+    emaWarmup: false,
+    lrMinRatio: 1,
+    trainVariants: 1000,
+    voteVariants: 512,
+    translate: true,
+  };
+  assert.deepEqual(written, { ...same, lrTrunk: 2e-4, lrPuzzle: 2e-2 });
+  assert.deepEqual(released, { ...same, lrTrunk: 1e-4, lrPuzzle: 1e-2 });
+  const { batchSize, epochs, lrTrunk, warmupSteps, voteVariants, hCycles, haltMaxSteps, haltMaxStepsEval } = resolveRecipe(
+    "nvarc",
+    undefined,
+    {},
+  ).recipe;
+  assert.deepEqual([batchSize, epochs, lrTrunk, warmupSteps, voteVariants], [128, 4000, 1e-4, 200, 128]);
+  assert.deepEqual([hCycles, haltMaxSteps, haltMaxStepsEval], [4, 10, 10]);
 });
