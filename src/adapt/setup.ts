@@ -3,6 +3,8 @@ import { describeMemory, gigabytes, type MemoryPlan, planMemory } from "../budge
 import type { Recipe } from "../config/recipe.ts";
 import { COMPETING_VARIANTS } from "../data/competitors.ts";
 import { canvasSideFor } from "../encode/canvas-side.ts";
+import { UserError } from "../errors.ts";
+import { noEncoder } from "../model/encoder-config.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import type { Job } from "../parallel/job.ts";
 import { meansOf } from "../trace/means.ts";
@@ -42,7 +44,9 @@ export function setUp(request: RunRequest): Setup {
   const positions = model.prefixLength + canvas ** 2;
   const perWorker = Math.max(1, Math.ceil(recipe.batchSize / workers));
   const lora = adaptersOf(recipe);
-  const starts = request.scratch ? [] : searchStartsOf(recipe, ["mean"]);
+  const { encoder } = checkpoint.config;
+  if (recipe.start === "encoder" && !request.scratch && !encoder && !request.rehearsal) throw new UserError(noEncoder(checkpoint.folder));
+  const starts = request.scratch ? [] : searchStartsOf(recipe, encoder ? ["mean", "encoder"] : ["mean"]);
   const { bytesPerWorker, bytesWithoutGpu, microBatch: asked, recompute: wished } = request.memory;
   const plan = (onGpu: boolean): MemoryPlan =>
     planMemory({

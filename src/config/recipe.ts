@@ -22,8 +22,9 @@ export const RECIPE = {
   loraAlpha: num(16, { max: 65536, about: "lora's adapters count this / rank times", source: LORA }),
   searchStarts: int(4, { min: 2, max: 64, about: "starting points of each task that latent-search tries", source: LPN }),
   searchShare: num(0.3, { min: 0, max: 0.9, about: "share of the steps in which latent-search tries them all, to choose", source: "ours" }),
-  start: choice("mean", ["mean", "normal"], {
-    about: "start of new puzzle rows: mean of the pre-trained ones, or drawn with their mean and deviation",
+  start: choice("mean", ["mean", "normal", "encoder"], {
+    about:
+      "start of new puzzle rows: mean of the pre-trained ones, drawn with their mean and deviation, or what the checkpoint's encoder makes of the demonstrations",
     source: TTA,
   }),
   batchSize: int(384, { min: 1, max: 65536, unit: "examples over all workers", about: "global batch", source: TTA }),

@@ -10,6 +10,11 @@ export interface EncoderConfig {
   readonly pairs: number;
 }
 
+/** What is wrong with beginning at an encoder's rows where a checkpoint has none. */
+export function noEncoder(checkpoint: string): string {
+  return `${checkpoint}: has no encoder to begin puzzle rows with; \`trm pretrain --from ${checkpoint} --embedding both\` trains one beside it, or pass --start mean`;
+}
+
 /** Blocks among the pairs' vectors. */
 export const PAIR_LAYERS = 1;
 /** Parameters before those of the blocks. */

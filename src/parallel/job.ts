@@ -52,7 +52,7 @@ export interface Job {
   /** cells a side of the canvas that fixes the row stride of positions */
   readonly fullCanvas: number;
   readonly trunk: TrunkSource;
-  readonly start: "mean" | "normal" | "zero";
+  readonly start: "mean" | "normal" | "zero" | "encoder";
   /** an encoder is trained too, that of the checkpoint or state where there is one, and makes this share of the batch's rows */
   readonly encoder?: { readonly config: EncoderConfig; readonly share: number } | undefined;
   /** rows with these starts compete until it is told which each task keeps, see `competition.ts`; the first is `start` */

@@ -3,18 +3,22 @@ import { loadCheckpoint } from "../checkpoint/load.ts";
 import { RowFile } from "../checkpoint/row-file.ts";
 import type { TrainingState } from "../checkpoint/training-state.ts";
 import { type PuzzlePlan, planPuzzles } from "../data/build.ts";
+import { COMPETING_VARIANTS, heldBackPair } from "../data/competitors.ts";
 import { type LivingRow, openPretraining } from "../data/pretraining-stream.ts";
 import { ExampleStream } from "../data/sampler.ts";
 import type { Example } from "../encode/batch.ts";
+import { UserError } from "../errors.ts";
 import { initEncoder } from "../model/encoder.ts";
-import { encoderLayout } from "../model/encoder-config.ts";
+import { encoderLayout, noEncoder } from "../model/encoder-config.ts";
 import { type InitialTrunk, initTrunk } from "../model/init.ts";
 import { flattenParameters, parameterLayout } from "../model/parameters.ts";
 import type { RowStart } from "../model/puzzle-embedding.ts";
 import { RowCache, RowPieces, type RowStore, rowCapacity } from "../model/row-store.ts";
 import type { Random } from "../random.ts";
+import { RowEncoder, type RowEncoderSettings } from "../train/row-encoder.ts";
 import type { EncoderTraining } from "../train/trained-encoder.ts";
 import { Competition } from "./competition.ts";
+import { encoderStart, type ShownTasks } from "./encoder-start.ts";
 import type { Job } from "./job.ts";
 
 /** Where training begins. */
@@ -26,14 +30,24 @@ export interface Beginning {
   startOf(start: Job["start"]): RowStart;
 }
 
-/** @param saved the training state that the job goes on with, if any */
-export function trunkOf(job: Job, random: Random, saved: TrainingState | undefined): Beginning {
+/**
+ * @param saved      the training state that the job goes on with, if any
+ * @param running    how an encoder is run, if there is one
+ * @param shownTasks what an encoder may see; asked when the first row is wanted
+ */
+export function trunkOf(
+  job: Job,
+  random: Random,
+  saved: TrainingState | undefined,
+  running: Pick<RowEncoderSettings, "positions" | "makeReady" | "warn">,
+  shownTasks: () => ShownTasks,
+): Beginning {
   if (job.trunk.kind !== "checkpoint") {
     const rowStart = saved?.state.get("rowStart")?.data;
     const start: RowStart = (_, out) => rowStart && out.set(rowStart);
     return { initial: initTrunk(job.model, random.fork("init")), start, startOf: () => start };
   }
-  const { trunk, puzzleEmbedding } = loadCheckpoint(job.trunk.folder);
+  const { config, trunk, puzzleEmbedding, encoder: encoderWeights } = loadCheckpoint(job.trunk.folder);
   const initial = {
     weights: flattenParameters(trunk, parameterLayout(job.model)),
     hInit: trunk.get("H_init")!.data,
@@ -41,15 +55,24 @@ export function trunkOf(job: Job, random: Random, saved: TrainingState | undefin
   };
   const { mean, std } = puzzleEmbedding;
   const normal = random.fork("rows");
-  const starts: Record<Job["start"], RowStart> = {
+  const meanStart: RowStart = (_, out) => out.set(mean);
+  let ofEncoder: RowStart | undefined;
+  const makeOfEncoder = (): RowStart => {
+    if (!config.encoder || !encoderWeights) throw new UserError(noEncoder(job.trunk.kind === "checkpoint" ? job.trunk.folder : ""));
+    const encoder = new RowEncoder({ model: job.model, encoder: config.encoder, microBatch: 1, ...running });
+    const weights = flattenParameters(encoderWeights, encoder.layout);
+    return encoderStart(encoder, weights, { other: meanStart, random: random.fork("demonstrations"), tasks: shownTasks });
+  };
+  const starts: Record<Exclude<Job["start"], "encoder">, RowStart> = {
     zero: () => {},
-    mean: (_, out) => out.set(mean),
+    mean: meanStart,
     normal: (id, out) => {
       const draw = normal.fork(id);
       for (let i = 0; i < out.length; i++) out[i] = mean[i]! + std[i]! * draw.normal();
     },
   };
-  return { initial, start: starts[job.start], startOf: (start) => starts[start] };
+  const startOf = (start: Job["start"]): RowStart => (start === "encoder" ? (ofEncoder ??= makeOfEncoder()) : starts[start]);
+  return { initial, start: startOf(job.start), startOf };
 }
 
 /** The encoder that is trained, at its beginning. @param rowStart float32[E]: what new puzzle rows begin with, and its own */
@@ -67,6 +90,18 @@ export function encoderOf(job: Job, random: Random, rowStart: Float32Array): Enc
 export function rowStoreOf({ model, rowMemory }: Job): RowStore {
   const size = model.puzzleEmbeddingSize;
   return rowMemory ? new RowCache(size, rowCapacity(size, rowMemory.bytes), new RowFile(rowMemory.folder, size)) : new RowPieces(size);
+}
+
+/** What an encoder may see of a job's tasks: all demonstrations, but for the one that rows which compete are scored by. */
+export function shownTasksOf({ canvas }: Job, { plan, competition }: WorkData): ShownTasks {
+  return {
+    plan,
+    side: canvas,
+    pairsOf: ({ train }, variant) => {
+      const competes = competition && !competition.chosen && variant < COMPETING_VARIANTS && train.length > 1;
+      return competes ? train.filter((_pair, i) => i !== heldBackPair(train.length, variant)) : train;
+    },
+  };
 }
 
 /** What a worker trains on and predicts. */

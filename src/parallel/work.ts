@@ -29,7 +29,7 @@ import type { PulseSender } from "./pulse.ts";
 import { saveTraining, stageRows, type Training } from "./saving.ts";
 import { carryOfAll, SnapshotWriter } from "./snapshot-writer.ts";
 import { surveyOf } from "./survey.ts";
-import { dataOf, encoderOf, rowStoreOf, trunkOf, type WorkData } from "./work-data.ts";
+import { dataOf, encoderOf, rowStoreOf, shownTasksOf, trunkOf, type WorkData } from "./work-data.ts";
 
 /** Puzzle rows whose life is over are let go of every so many steps. */
 const FORGET_EVERY = 256;
@@ -79,9 +79,10 @@ export class Work implements Laborer {
     const random = createRandom(job.seed);
     const saved = job.trunk.kind === "state" ? loadTrainingState(job.trunk.folder) : undefined;
     if (job.trunk.kind === "state" && !saved) throw new UserError(`${job.trunk.folder}: no training state here to resume`);
-    const beginning = trunkOf(job, random, saved);
     const { prefixLength, ropeAxes } = job.model;
     const positions = ropeAxes === 2 ? gridPositions(job.canvas, prefixLength) : canvasPositions(job.canvas, job.fullCanvas, prefixLength);
+    const { makeReady } = running;
+    const beginning = trunkOf(job, random, saved, { positions, makeReady, warn }, () => shownTasksOf(job, data));
     const settings = {
       model: job.model,
       positions,
@@ -93,11 +94,11 @@ export class Work implements Laborer {
       puzzleWeightDecay: job.puzzleWeightDecay,
       explorationProbability: job.explorationProbability,
       haltMaxSteps: job.model.haltMaxSteps,
-      encoder: encoderOf(job, random, rowAtStart(job, beginning.start)),
-      makeReady: running.makeReady,
+      encoder: job.encoder && encoderOf(job, random, rowAtStart(job, beginning.start)),
+      makeReady,
       warn,
     };
-    const data = dataOf(job, random, beginning);
+    const data: WorkData = dataOf(job, random, beginning);
     const rowStart = data.competition?.rowStart ?? beginning.start;
     send({
       kind: "ready",
