@@ -3,13 +3,36 @@ import { basename } from "node:path";
 import { formatDuration } from "../budget/duration.ts";
 import type { PretrainRequest } from "./request.ts";
 
+/** A training whose checkpoint a later one went on from, by --from. Checkpoints of other tools lack some of it. */
+export interface EarlierStage {
+  readonly steps: number;
+  readonly hours?: number | undefined;
+  readonly recipe?: string | undefined;
+  readonly command?: string | undefined;
+}
+
+/** What a checkpoint has behind it, the first stage first. @param training its own record, as its config has it */
+export function stagesOf(training: Readonly<Record<string, unknown>>): EarlierStage[] {
+  const { earlier, steps, hours, recipe, command } = training;
+  const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
+  const own = {
+    steps: steps as number,
+    hours: typeof hours === "number" ? hours : undefined,
+    recipe: text(recipe),
+    command: text(command),
+  };
+  return [...(Array.isArray(earlier) ? (earlier as EarlierStage[]) : []), own];
+}
+
 /** How a checkpoint came to be; kept in its config.json. */
 export interface PretrainingRecord {
   readonly recipe: string;
   readonly dataSets: readonly string[];
+  /** of the last stage, as all that follows */
   readonly steps: number;
   readonly seed: string;
   readonly command: string;
+  readonly earlier: readonly EarlierStage[];
   readonly trainedCanvas: number;
   readonly hours: number;
   readonly lmLoss: number;
@@ -18,7 +41,7 @@ export interface PretrainingRecord {
 }
 
 /** The model card's text. */
-export function modelCard({ out, files, settings, from, seed, command }: PretrainRequest, record: PretrainingRecord): string {
+export function modelCard({ out, files, settings, seed, command }: PretrainRequest, record: PretrainingRecord): string {
   const names = (paths: readonly string[]): string => paths.map((path) => basename(path)).join(", ");
   const lines = [
     `data: ${record.dataSets.join("; ")}; held-out kinds and reserved rules and scenes of generated tasks were never shown`,
@@ -32,7 +55,10 @@ export function modelCard({ out, files, settings, from, seed, command }: Pretrai
     `command: \`${command}\``,
     `seed ${seed}, ${record.steps} optimizer steps of ${settings.batchSize} examples in ${formatDuration(record.hours * 3600)}`,
     `at the end: training loss ${record.lmLoss.toFixed(4)}, exact ${(100 * record.exactAccuracy).toFixed(1)} % of finished training samples (raw weights)`,
-    ...(from === undefined ? [] : ["went on from another checkpoint: see the command"]),
+    ...record.earlier.map((stage, i) => `stage ${i + 1} of ${record.earlier.length + 1}, before that: ${describeStage(stage)}`),
+    ...(record.earlier.length > 0
+      ? [`in all: ${formatDuration(3600 * [...record.earlier, record].reduce((sum, { hours = 0 }) => sum + hours, 0))}`]
+      : []),
   ];
   return `# ${basename(out)}
 
@@ -40,4 +66,14 @@ A tiny recursive model for canvases of ${settings.canvas} cells a side.
 
 ${lines.map((line) => `- ${line}`).join("\n")}
 `;
+}
+
+function describeStage({ steps, hours, recipe, command }: EarlierStage): string {
+  const parts = [
+    `${steps} optimizer steps`,
+    hours !== undefined && formatDuration(hours * 3600),
+    recipe !== undefined && `recipe ${recipe}`,
+    command !== undefined && `\`${command}\``,
+  ];
+  return parts.filter((part) => part !== false).join(", ");
 }

@@ -9,6 +9,7 @@ import { memoryShare } from "../backend/memory-share.ts";
 import { type Clock, realClock } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
 import { describeMemory } from "../budget/memory.ts";
+import { loadCheckpoint } from "../checkpoint/load.ts";
 import { finishCheckpoint, type Json } from "../checkpoint/training-state.ts";
 import { PRETRAINING_RECIPES } from "../config/pretraining.ts";
 import { messageOf, UserError } from "../errors.ts";
@@ -23,7 +24,7 @@ import { learningPoint } from "../parallel/learning-point.ts";
 import { mayUseXla } from "../trace/compilation.ts";
 import type { Progress } from "../train/loop.ts";
 import { evaluate } from "./evaluation.ts";
-import { modelCard } from "./model-card.ts";
+import { type EarlierStage, modelCard, stagesOf } from "./model-card.ts";
 import type { PretrainRequest, PretrainResult } from "./request.ts";
 import { CurvePoint, RunningMeans } from "./running-means.ts";
 import type { SavedRun } from "./saved-run.ts";
@@ -132,6 +133,7 @@ class Pretraining {
   readonly #encoder: EncoderConfig | undefined;
   readonly #set: TrainingSet;
   readonly #maxSteps: number | undefined;
+  readonly #earlier: readonly EarlierStage[];
   readonly #metrics: MetricsFile | undefined;
   readonly #learning: LearningFile | undefined;
   readonly #means = new RunningMeans();
@@ -159,6 +161,7 @@ class Pretraining {
     this.#encoder = encoder;
     this.#set = set;
     this.#maxSteps = maxSteps;
+    this.#earlier = saved?.earlier ?? (request.from === undefined ? [] : stagesOf(loadCheckpoint(request.from).config.training));
     if (request.runDir === undefined) return;
     this.#metrics = new MetricsFile(
       request.runDir,
@@ -294,6 +297,7 @@ class Pretraining {
       steps,
       seed,
       command,
+      earlier: this.#earlier,
       trainedCanvas: settings.canvas,
       hours: Math.round((seconds / 3600) * 1000) / 1000,
       lmLoss,
@@ -309,6 +313,7 @@ class Pretraining {
       model: this.#model,
       ...(this.#encoder && { encoder: this.#encoder }),
       seconds,
+      earlier: this.#earlier,
       puzzles: this.#set.hash,
       ...(this.#maxSteps !== undefined && { maxSteps: this.#maxSteps }),
     };

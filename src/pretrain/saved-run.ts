@@ -4,6 +4,7 @@ import { loadTrainingRecord } from "../checkpoint/training-state.ts";
 import { UserError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { EncoderConfig } from "../model/encoder-config.ts";
+import type { EarlierStage } from "./model-card.ts";
 import type { TaskFiles } from "./tasks.ts";
 
 /** The record in a training state. States of earlier versions lack some of it. */
@@ -20,6 +21,8 @@ export interface SavedRun {
   readonly maxSteps?: number | undefined;
   /** seconds trained */
   readonly seconds?: number | undefined;
+  /** what the checkpoint had behind it that training went on from */
+  readonly earlier?: readonly EarlierStage[] | undefined;
   /** hash of what puzzle ids stand for */
   readonly puzzles?: string | undefined;
 }
