@@ -14,10 +14,11 @@ set -u
 folder=$1
 source "$folder/settings.sh"
 index=$SLURM_ARRAY_TASK_ID
+task=${SLURM_ARRAY_JOB_ID}_$index # of the last task SLURM_JOB_ID is the number of the whole array
 run=$folder/shard-$index
 mkdir -p -- "$run"
 
-say() { printf '%s shard %s of %s, job %s on %s: %s\n' "$(date -u +%FT%TZ)" "$index" "$SHARDS" "$SLURM_JOB_ID" "${SLURMD_NODENAME:-?}" "$*" >&2; }
+say() { printf '%s shard %s of %s, job %s on %s: %s\n' "$(date -u +%FT%TZ)" "$index" "$SHARDS" "$task" "${SLURMD_NODENAME:-?}" "$*" >&2; }
 
 stopped=
 child=
@@ -37,19 +38,19 @@ if [ "$status" -le 1 ]; then
 fi
 
 if [ -n "$stopped" ]; then
-  again=$REQUEUES done=${SLURM_RESTART_COUNT:-0}
+  again=$REQUEUES count=${SLURM_RESTART_COUNT:-0}
 else
   printf '%s status %s\n' "$(date -u +%FT%TZ)" "$status" >>"$run/crashes.log"
-  again=$CRASHES done=$(($(wc -l <"$run/crashes.log") - 1))
+  again=$CRASHES count=$(($(wc -l <"$run/crashes.log") - 1))
 fi
-# A task that its user has cancelled stays so, and one that Slurm queues again by itself need not be told.
-state=$(scontrol show job --oneliner "$SLURM_JOB_ID" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p')
+# One that was cancelled is not queued again from here, and one that Slurm has queued again need not be.
+state=$(scontrol show job --oneliner "$task" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p')
 if [ "$state" != RUNNING ]; then
   say "ended with status $status; it is $state"
-elif [ "$done" -ge "$again" ]; then
-  say "ended with status $status, queued again $done times: no more"
+elif [ "$count" -ge "$again" ]; then
+  say "ended with status $status, queued again $count times: no more"
 else
   say "ended with status $status; queued again"
-  scontrol requeue "$SLURM_JOB_ID"
+  scontrol requeue "$task"
 fi
 exit "$status"
