@@ -119,6 +119,8 @@ export interface PredictionItem {
   readonly trained?: boolean | undefined;
   /** 0 is the original */
   readonly variant: number;
+  /** the row is what the encoder that is trained makes of the variant's demonstrations, but for the pair that is asked about */
+  readonly encoded?: boolean | undefined;
   /** row that stands for the variant; the plan's unless given */
   readonly puzzleId?: number | undefined;
   /** of the variant's rows that compete the one with this start, see `competition.ts` */

@@ -5,12 +5,13 @@ import { undoAugmentation } from "../augment/augmentation.ts";
 import { startEngine } from "../backend/select.ts";
 import { realClock } from "../budget/clock.ts";
 import { loadCarry, loadTrainingState, type TrainingState } from "../checkpoint/training-state.ts";
-import { variantPair } from "../data/build.ts";
+import { demonstrateVariant, variantPair } from "../data/build.ts";
 import { competitorId } from "../data/competitors.ts";
 import { PuzzleIds } from "../data/puzzle-ids.ts";
 import type { Example } from "../encode/batch.ts";
 import { pairToExample } from "../encode/canvas.ts";
 import { cropToGrid } from "../encode/crop.ts";
+import { ENCODED } from "../encode/demonstrations.ts";
 import { canvasPositions, gridPositions } from "../encode/positions.ts";
 import { UserError } from "../errors.ts";
 import type { InitialTrunk } from "../model/init.ts";
@@ -287,7 +288,14 @@ export class Work implements Laborer {
     const { data } = this.#job;
     const visits = (data.kind === "pretraining" && data.lives?.visits) || 0;
     const random = createRandom(this.#job.seed).fork("survey").fork(this.#replica.step);
-    return surveyOf(this.#start.data, this.#replica.rows, { place: this.#place, visits, votes, pairs, random });
+    return surveyOf(this.#start.data, this.#replica.rows, {
+      place: this.#place,
+      visits,
+      votes,
+      pairs,
+      encodes: this.#replica.encoder !== undefined,
+      random,
+    });
   }
 
   async #predict(items: readonly PredictionItem[], actSteps: number): Promise<Prediction[]> {
@@ -298,11 +306,19 @@ export class Work implements Laborer {
       const part = items.slice(i, i + this.#job.microBatch);
       const groups = part.map(({ task }) => all[task]!);
       const withLoss = part.every((item) => item.withLoss);
-      const examples = part.map(({ testIndex, trained, variant, puzzleId, start = 0 }, n): Example => {
+      const examples = part.map(({ testIndex, trained, variant, encoded, puzzleId, start = 0 }, n): Example => {
         const group = groups[n]!;
+        const asked = trained ? group.train[testIndex] : undefined;
         const { input, output } = (trained ? group.train : group.task.test)[testIndex]!;
         const pair = variantPair(group, variant, { input, ...(withLoss && output && { output }) });
-        return pairToExample(pair, side, { row: 0, col: 0 }, puzzleId ?? competitorId(group.firstPuzzleId + variant, start, puzzleCount));
+        const at = { row: 0, col: 0 };
+        const drawn = (): Random =>
+          createRandom(this.#job.seed)
+            .fork("demonstrations")
+            .fork(group.firstPuzzleId + variant);
+        if (encoded)
+          return { ...pairToExample(pair, side, at, ENCODED), demonstrate: demonstrateVariant(group, variant, asked, side, drawn) };
+        return pairToExample(pair, side, at, puzzleId ?? competitorId(group.firstPuzzleId + variant, start, puzzleCount));
       });
       const answerKey = (tokens: Int32Array, at: number): string => gridKey(cropToGrid(tokens, side, at));
       const depth = { actSteps, stopAtHalt: this.#job.stopAtHalt ?? false, ...(this.#job.watchAgreement && { answerKey }) };

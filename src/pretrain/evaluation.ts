@@ -43,6 +43,7 @@ export interface EvaluationOptions {
  * - `evaluation/exact`: share of the predictions of left-out tests that are right, one for each variant
  * - `evaluation/pass@K`, `evaluation/pass@KPerTask`: of their votes, over the tasks that have any; `evaluation/tasks` says how many these are
  * - `evaluation/trained-exact`: share right of random pairs that are trained on
+ * - `zero-shot/…`: the same where the rows are what the encoder makes of the demonstrations; trained pairs are asked beside the others of their task
  * - `rows/within`, `rows/across`, `rows/length`: see `model/row-similarity.ts`
  *
  * @returns undefined where it was told to stop
@@ -51,8 +52,7 @@ export async function evaluate(pool: Predictor, tasks: EvaluationTasks, options:
   const { items, similarity } = await pool.survey(options.votes, options.pairs);
   const all = [...tasks.trained, ...tasks.evaluated];
   const trainedPairs = all.map((task, i) => splitPairs(task, i < tasks.trained.length).train);
-  const counts = { tests: { right: 0, made: 0 }, trained: { right: 0, made: 0 } };
-  const tally = new Tally();
+  const [learned, encoded] = [new Standing(), new Standing()];
   const asked = items.filter(({ task, testIndex, trained }) => trained || all[task]!.test[testIndex]!.output);
   await pool.predict(asked, {
     actSteps: options.actSteps,
@@ -63,32 +63,52 @@ export async function evaluate(pool: Predictor, tasks: EvaluationTasks, options:
         const { task, testIndex, trained, variant, rows, cols, cells, qHaltLogit } = prediction;
         const grid: Grid = { rows, cols, cells };
         const truth = trained ? trainedPairs[task]![testIndex]!.output : all[task]!.test[testIndex]!.output!;
-        const count = trained ? counts.trained : counts.tests;
+        const standing = prediction.encoded ? encoded : learned;
+        const count = trained ? standing.trained : standing.tests;
         count.made++;
         if (equalGrids(grid, truth)) count.right++;
-        if (!trained) tally.add({ taskId: all[task]!.id, testIndex, grid, qHaltLogit, order: variant });
+        if (!trained) standing.tally.add({ taskId: all[task]!.id, testIndex, grid, qHaltLogit, order: variant });
       }
     },
   });
-  if (counts.tests.made + counts.trained.made < asked.length) return undefined;
-  const solutions: Solutions = new Map(
-    tasks.evaluated.flatMap(({ id, test }) =>
-      tally.votes(id, 0) > 0 && test.every(({ output }) => output) ? [[id, test.map(({ output }) => output!)]] : [],
-    ),
-  );
-  const answers = tally.rankedAll([...solutions].map(([id, truths]) => ({ id, testInputs: truths.length })));
+  if (learned.made + encoded.made < asked.length) return undefined;
   const { within, across, length, rows } = similarity;
   return {
-    ...(counts.tests.made > 0 && {
-      "evaluation/exact": counts.tests.right / counts.tests.made,
-      "evaluation/predictions": counts.tests.made,
-      "evaluation/tasks": solutions.size,
-      ...Object.fromEntries([...scoreAnswers(answers, solutions).passAtK].map(([name, value]) => [`evaluation/${name}`, value])),
-    }),
-    ...(counts.trained.made > 0 && { "evaluation/trained-exact": counts.trained.right / counts.trained.made }),
+    ...learned.metrics("evaluation", tasks.evaluated),
+    ...encoded.metrics("zero-shot", tasks.evaluated),
     ...(Number.isFinite(within) && { "rows/within": within }),
     ...(Number.isFinite(across) && { "rows/across": across }),
     ...(rows > 0 && { "rows/length": length }),
     "rows/compared": rows,
   };
+}
+
+/** What the predictions with one sort of rows come to. */
+class Standing {
+  readonly tests = { right: 0, made: 0 };
+  readonly trained = { right: 0, made: 0 };
+  readonly tally = new Tally();
+
+  get made(): number {
+    return this.tests.made + this.trained.made;
+  }
+
+  metrics(name: string, evaluated: readonly Task[]): Metrics {
+    const { tests, trained, tally } = this;
+    const solutions: Solutions = new Map(
+      evaluated.flatMap(({ id, test }) =>
+        tally.votes(id, 0) > 0 && test.every(({ output }) => output) ? [[id, test.map(({ output }) => output!)]] : [],
+      ),
+    );
+    const answers = tally.rankedAll([...solutions].map(([id, truths]) => ({ id, testInputs: truths.length })));
+    return {
+      ...(tests.made > 0 && {
+        [`${name}/exact`]: tests.right / tests.made,
+        [`${name}/predictions`]: tests.made,
+        [`${name}/tasks`]: solutions.size,
+        ...Object.fromEntries([...scoreAnswers(answers, solutions).passAtK].map(([of, value]) => [`${name}/${of}`, value])),
+      }),
+      ...(trained.made > 0 && { [`${name}/trained-exact`]: trained.right / trained.made }),
+    };
+  }
 }

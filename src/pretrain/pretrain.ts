@@ -268,8 +268,12 @@ class Pretraining {
     if (!metrics) return;
     this.#evaluation = { step, metrics };
     this.#metrics?.add(step, metrics);
-    const shown = ["evaluation/exact", "evaluation/pass@1", "evaluation/pass@2", "evaluation/trained-exact"].flatMap((name) =>
-      metrics[name] === undefined ? [] : [`${name.replace("evaluation/", "")} ${(100 * metrics[name]).toFixed(1)} %`],
+    const scores = ["exact", "pass@1", "pass@2", "trained-exact"];
+    const shown = ["evaluation/", "zero-shot/"].flatMap((prefix) =>
+      scores.flatMap((name) => {
+        const score = metrics[prefix + name];
+        return score === undefined ? [] : [`${(prefix + name).replace("evaluation/", "")} ${(100 * score).toFixed(1)} %`];
+      }),
     );
     const cosine = (name: string): string => metrics[name]?.toFixed(3) ?? "unknown";
     const cosines = `cosine of rows ${cosine("rows/within")} within tasks, ${cosine("rows/across")} across`;

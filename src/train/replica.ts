@@ -545,12 +545,17 @@ export class Replica {
   /** float32[B * E]: rows as they are now; those never trained at their start value, those of no table by the averaged encoder. */
   #rowsToPredictWith(examples: readonly Example[]): Float32Array {
     const rows = this.rows.peek(examples.map(({ puzzleId }) => Math.max(0, puzzleId)));
-    examples.forEach(({ puzzleId, demonstrate }, r) => {
-      if (puzzleId !== ENCODED) return;
-      const { encoder } = this.encoder!;
-      const seen = new Int32Array(encoder.demonstrationSize);
-      fillDemonstrations(seen, demonstrate?.(encoder.config.pairs));
-      rows.set(this.encoder!.averagedRows(seen), r * this.rows.size);
+    const encoded = examples.flatMap(({ puzzleId }, r) => (puzzleId === ENCODED ? [r] : []));
+    if (encoded.length === 0) return rows;
+    const { demonstrationSize: size, config } = this.encoder!.encoder;
+    const seen = new Int32Array(encoded.length * size);
+    encoded.forEach((r, i) => {
+      fillDemonstrations(seen.subarray(i * size, (i + 1) * size), examples[r]!.demonstrate?.(config.pairs));
+    });
+    const E = this.rows.size;
+    const made = this.encoder!.averagedRows(seen);
+    encoded.forEach((r, i) => {
+      rows.set(made.subarray(i * E, (i + 1) * E), r * E);
     });
     return rows;
   }
