@@ -37,6 +37,18 @@ test("the dataset is flat, and its manifest and the zip have every file of it as
   assert.ok(sum < zipBytes && zipBytes < sum + 10_000, `${sum} of ${zipBytes} bytes are the files'`);
 });
 
+test("an image of the dataset has what its recipe starts, and is checked as it is built", async () => {
+  const { dataset } = await packedBundle();
+  const lines = readFileSync("submission/Dockerfile", "utf8").split("\n");
+  assert.ok(lines.includes("COPY . /trm/"));
+  const entry = JSON.parse(lines.find((line) => line.startsWith("ENTRYPOINT "))!.slice("ENTRYPOINT ".length)) as string[];
+  assert.equal(entry.length, 2);
+  for (const path of entry) assert.ok(existsSync(path.replace("/trm", dataset)), path);
+  assert.ok(lines.includes(`RUN chmod 755 ${entry[0]} && ${entry.join(" ")} doctor --checkpoint /trm`));
+  const jobs = readFileSync("submission/kubernetes/job.yaml", "utf8");
+  assert.ok(jobs.includes(`until ${entry.join(" ")} merge `));
+});
+
 test("another zip reader finds the archive whole, and Node in it executable", async (t) => {
   const { zip } = await packedBundle();
   const code = [
