@@ -8,7 +8,7 @@
  */
 import { formatDuration } from "../budget/duration.ts";
 import type { Plan } from "../budget/planner.ts";
-import { COMPETING_VARIANTS, heldBackPair } from "../data/competitors.ts";
+import { COMPETING_VARIANTS, competingVariants, heldBackPair } from "../data/competitors.ts";
 import type { WorkerPool } from "../parallel/coordinator.ts";
 import type { PredictionItem } from "../parallel/job.ts";
 import type { RunContext } from "./context.ts";
@@ -29,8 +29,8 @@ export interface ChosenStarts {
 }
 
 /** Predictions that score the rows that compete: of each start and variant the demonstration held back, start by start within a task. */
-export function scoringItems(pairs: readonly number[], starts: number): PredictionItem[] {
-  return Array.from({ length: COMPETING_VARIANTS }, (_, variant) =>
+export function scoringItems(pairs: readonly number[], starts: number, variants: number = COMPETING_VARIANTS): PredictionItem[] {
+  return Array.from({ length: variants }, (_, variant) =>
     pairs.flatMap((count, task) =>
       count === 0
         ? []
@@ -68,7 +68,9 @@ export async function chooseStarts(
   const finalDeadline = Math.min(deadline, began + plan.trainSeconds);
   progress.phase("search", ends - clock.processStart);
   const demonstrations = tasks.map(({ train }) => train.length);
-  const items = scoringItems(demonstrations, starts.length).filter((item) => pool.exists(item));
+  const items = scoringItems(demonstrations, starts.length, competingVariants(recipe.embedding === "factored")).filter((item) =>
+    pool.exists(item),
+  );
   const cost = (items.length * perPrediction * plan.actSteps) / setup.actSteps / Math.max(1, pool.alive.length);
   const scoringSeconds = Math.min(cost, SCORE_SHARE * (ends - began));
   const until = ends - scoringSeconds;

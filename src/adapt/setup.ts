@@ -44,6 +44,7 @@ export function setUp(request: RunRequest): Setup {
   const positions = model.prefixLength + canvas ** 2;
   const perWorker = Math.max(1, Math.ceil(recipe.batchSize / workers));
   const lora = adaptersOf(recipe);
+  const factored = recipe.embedding === "factored";
   const { encoder } = checkpoint.config;
   if (recipe.start === "encoder" && !request.scratch && !encoder && !request.rehearsal) throw new UserError(noEncoder(checkpoint.folder));
   const starts = request.scratch ? [] : searchStartsOf(recipe, encoder ? ["mean", "encoder"] : ["mean"]);
@@ -56,7 +57,7 @@ export function setUp(request: RunRequest): Setup {
       loraRank: lora?.rank,
       means: meansOf(engine.engine, request.compilation, onGpu),
       rows: perWorker,
-      puzzleRows: chosen.length * (recipe.trainVariants + 1 + COMPETING_VARIANTS * starts.length),
+      puzzleRows: chosen.length * (factored ? Math.max(1, starts.length) : recipe.trainVariants + 1 + COMPETING_VARIANTS * starts.length),
       budgetBytes: onGpu || request.gpus === 0 ? bytesPerWorker : bytesWithoutGpu,
       microBatch: asked,
       recompute: wished,
@@ -81,6 +82,7 @@ export function setUp(request: RunRequest): Setup {
       variants: recipe.trainVariants,
       translate: recipe.translate,
       trainOnTests: false,
+      factored,
     },
     globalBatch: joined ? recipe.batchSize : perWorker,
     microBatch,

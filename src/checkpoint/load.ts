@@ -1,8 +1,10 @@
 /** Reads a checkpoint folder. No name or path found inside a file is ever used as a path. */
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { COLOR_COUNT } from "../augment/color-permutation.ts";
+import { DIHEDRAL_COUNT } from "../augment/dihedral.ts";
 import { InputError, UserError } from "../errors.ts";
-import type { CheckpointConfig } from "./config.ts";
+import type { CheckpointConfig, ModelConfig } from "./config.ts";
 import { parseCheckpointConfig } from "./config.ts";
 import { readFileBounded } from "./file.ts";
 import { CONFIG_FILE, MODEL_FILE } from "./file-names.ts";
@@ -15,6 +17,9 @@ export { CONFIG_FILE, MODEL_CARD_FILE, MODEL_FILE } from "./file-names.ts";
 /** Names of the puzzle embedding's statistics in the model file. */
 export const PUZZLE_MEAN = "puzzle_emb.mean";
 export const PUZZLE_STD = "puzzle_emb.std";
+/** Of the codes of augmentations, where embeddings are factored. */
+const PUZZLE_DIHEDRAL = "puzzle_emb.dihedral";
+const PUZZLE_COLORS = "puzzle_emb.colours";
 
 /** Mean and standard deviation of the rows of the puzzle embedding a trunk was trained with. */
 export interface PuzzleEmbeddingStatistics {
@@ -22,6 +27,8 @@ export interface PuzzleEmbeddingStatistics {
   readonly mean: Float32Array;
   /** float32[puzzleEmbeddingSize] */
   readonly std: Float32Array;
+  /** float32[CODE_COUNT * puzzleEmbeddingSize], where embeddings are factored: see `data/augmentation-codes.ts` */
+  readonly codes?: Float32Array | undefined;
 }
 
 /** What a checkpoint folder holds. */
@@ -60,7 +67,8 @@ export function loadCheckpoint(folder: string): Checkpoint {
   const { tensors } = decodeSafetensors(bytes, modelPath);
   const weights = new Map<string, Tensor>();
   for (const [name, tensor] of tensors) weights.set(name, { shape: tensor.shape, data: toFloat32(tensor, name, modelPath) });
-  refuseProblems(modelPath, weights, expected);
+  const withCodes = tensors.has(PUZZLE_DIHEDRAL) || tensors.has(PUZZLE_COLORS);
+  refuseProblems(modelPath, weights, withCodes ? new Map([...expected, ...codeShapes(config.model)]) : expected);
   const encoder = config.encoder && splitEncoder(weights, config);
   return { config, folder, files: files ?? {}, ...splitPuzzleEmbedding(weights), ...(encoder && { encoder }) };
 }
@@ -75,6 +83,25 @@ export function modelFile(folder: string, files: FileRecords = {}): string {
 export function expectedTensors({ model, encoder }: Pick<CheckpointConfig, "model" | "encoder">): Map<string, readonly number[]> {
   const trunk = expectedShapes(model).set(PUZZLE_MEAN, [model.puzzleEmbeddingSize]).set(PUZZLE_STD, [model.puzzleEmbeddingSize]);
   return new Map([...trunk, ...encoderShapes(model, encoder)]);
+}
+
+/** Name -> shape of the codes of augmentations. */
+export function codeShapes({ puzzleEmbeddingSize }: ModelConfig): Map<string, readonly number[]> {
+  return new Map([
+    [PUZZLE_DIHEDRAL, [DIHEDRAL_COUNT, puzzleEmbeddingSize]],
+    [PUZZLE_COLORS, [COLOR_COUNT, COLOR_COUNT, puzzleEmbeddingSize]],
+  ]);
+}
+
+/** The codes as the model file has them. @param codes float32[CODE_COUNT * E] */
+export function splitCodes(codes: Float32Array, model: ModelConfig): Map<string, Tensor> {
+  let at = 0;
+  return new Map(
+    [...codeShapes(model)].map(([name, shape]) => {
+      const size = shape.reduce((a, b) => a * b, 1);
+      return [name, { shape, data: codes.subarray(at, (at += size)) }];
+    }),
+  );
 }
 
 /** @throws InputError listing every tensor that is missing, extra, mis-shaped or not finite */
@@ -97,7 +124,9 @@ function splitEncoder(weights: Map<string, Tensor>, { model, encoder }: Checkpoi
 function splitPuzzleEmbedding(weights: Map<string, Tensor>): Pick<Checkpoint, "trunk" | "puzzleEmbedding"> {
   const mean = weights.get(PUZZLE_MEAN)!.data;
   const std = weights.get(PUZZLE_STD)!.data;
-  weights.delete(PUZZLE_MEAN);
-  weights.delete(PUZZLE_STD);
-  return { trunk: weights, puzzleEmbedding: { mean, std } };
+  const codes = weights.has(PUZZLE_DIHEDRAL)
+    ? Float32Array.from([...weights.get(PUZZLE_DIHEDRAL)!.data, ...weights.get(PUZZLE_COLORS)!.data])
+    : undefined;
+  for (const name of [PUZZLE_MEAN, PUZZLE_STD, PUZZLE_DIHEDRAL, PUZZLE_COLORS]) weights.delete(name);
+  return { trunk: weights, puzzleEmbedding: { mean, std, ...(codes && { codes }) } };
 }

@@ -4,7 +4,15 @@ import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { type CheckpointConfig, checkCheckpointConfig, parseCheckpointConfig } from "./config.ts";
 import { CONFIG_FILE, MODEL_CARD_FILE, MODEL_FILE } from "./file-names.ts";
-import { expectedTensors, PUZZLE_MEAN, PUZZLE_STD, type PuzzleEmbeddingStatistics, refuseProblems } from "./load.ts";
+import {
+  codeShapes,
+  expectedTensors,
+  PUZZLE_MEAN,
+  PUZZLE_STD,
+  type PuzzleEmbeddingStatistics,
+  refuseProblems,
+  splitCodes,
+} from "./load.ts";
 import { encodeSafetensors, type SafetensorsTensor } from "./safetensors.ts";
 import type { Tensor } from "./shapes.ts";
 import { type FileRecords, placeFiles, placeLeftovers, stageFile } from "./staged-files.ts";
@@ -47,7 +55,12 @@ export function stageCheckpoint(folder: string, content: CheckpointContent): Sta
   const weights = new Map<string, Tensor>([...trunk, ...encoder])
     .set(PUZZLE_MEAN, { shape: [width], data: puzzleEmbedding.mean })
     .set(PUZZLE_STD, { shape: [width], data: puzzleEmbedding.std });
-  refuseProblems(join(folder, MODEL_FILE), weights, expectedTensors(checkedConfig));
+  const expected = expectedTensors(checkedConfig);
+  if (puzzleEmbedding.codes) {
+    for (const [name, tensor] of splitCodes(puzzleEmbedding.codes, config.model)) weights.set(name, tensor);
+    for (const [name, shape] of codeShapes(config.model)) expected.set(name, shape);
+  }
+  refuseProblems(join(folder, MODEL_FILE), weights, expected);
   const before = finishPlacing(folder, beside);
   const model = stageFile(folder, MODEL_FILE, encodeSafetensors(asFloat32Entries(weights), { format: "trm" }));
   const configText = `${JSON.stringify({ ...checkedConfig, files: { [MODEL_FILE]: model, ...beside } }, null, 2)}\n`;

@@ -50,9 +50,9 @@ export const PRETRAINING = {
     source: "ours",
   }),
   rowSlots: int(320, { min: 1, about: "rows in use at a time with --row-visits", source: "ours" }),
-  embedding: choice("table", ["table", "encoder", "both"], {
+  embedding: choice("table", ["table", "encoder", "both", "factored"], {
     about:
-      "puzzle embeddings: a table of learned rows, an encoder that makes them of demonstrations, or both, each for its share of the batch",
+      "puzzle embeddings: a table of learned rows, an encoder that makes them of demonstrations, both, each for its share of the batch, or a row for each task and codes of what a variant changes",
     source: "TTA 2.4; the encoder is ours (SPEC 6)",
   }),
   encoderShare: num(0.5, { max: 1, about: "share of the batch's rows that the encoder makes, with --embedding both", source: "ours" }),

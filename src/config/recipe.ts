@@ -27,6 +27,10 @@ export const RECIPE = {
       "start of new puzzle rows: mean of the pre-trained ones, drawn with their mean and deviation, or what the checkpoint's encoder makes of the demonstrations",
     source: TTA,
   }),
+  embedding: choice("table", ["table", "factored"], {
+    about: "puzzle embeddings: a row for each variant, or one for each task and codes of what a variant changes",
+    source: "ours (SPEC 6); TRM has a row for each variant",
+  }),
   batchSize: int(384, { min: 1, max: 65536, unit: "examples over all workers", about: "global batch", source: TTA }),
   epochs: int(0, {
     about:

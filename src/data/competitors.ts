@@ -5,6 +5,11 @@ import type { Group } from "./build.ts";
 /** Variants of a task that compete: few, so that their rows get far in the time; more than one, so that more than one pair is held back. */
 export const COMPETING_VARIANTS = 2;
 
+/** The same where embeddings are factored: a task's variants share a row, which would learn the pair that another one holds back. */
+export function competingVariants(factored: boolean | undefined): number {
+  return factored ? 1 : COMPETING_VARIANTS;
+}
+
 /** A row's id: those of the first start are the plan's own, those of the others lie behind them, start by start. */
 export function competitorId(puzzleId: number, start: number, puzzleCount: number): number {
   return puzzleId + start * puzzleCount;
@@ -24,10 +29,10 @@ export function heldBackPair(pairs: number, variant: number): number {
   return variant % Math.max(1, pairs);
 }
 
-/** A group of one variant for each row that competes, with the demonstrations that it is trained on. */
-export function competitors(groups: readonly Group[], starts: number, puzzleCount: number): Group[] {
+/** A group of one variant for each row that competes, with the demonstrations that it is trained on. @param most variants of a task */
+export function competitors(groups: readonly Group[], starts: number, puzzleCount: number, most: number = COMPETING_VARIANTS): Group[] {
   return groups.flatMap(({ task, variants, firstPuzzleId, train }) =>
-    Array.from({ length: Math.min(COMPETING_VARIANTS, variants.length) }, (_, variant) => {
+    Array.from({ length: Math.min(most, variants.length) }, (_, variant) => {
       const held = train.length > 1 ? heldBackPair(train.length, variant) : undefined;
       const alone = {
         task,

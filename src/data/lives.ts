@@ -20,14 +20,23 @@ export interface TaskVariant {
 
 /** What a row stands for while it lives: a rule, or a variant of a task. */
 export interface Holder {
-  /** given where it is a variant of a task */
+  /** given where it is a variant of a task; where it is a task, the first of its variants */
   readonly of?: TaskVariant;
+  /** variants of the task, where it stands for that: see `LIFE_VARIANTS` */
+  readonly variants?: readonly number[];
   /**
-   * @param visit  0 for the first example of this life
-   * @param random of this example alone
+   * @param visit    0 for the first example of this life
+   * @param random   of this example alone
+   * @param puzzleId of the row
    */
   exampleAt(visit: number, random: Random, puzzleId: number): Example;
 }
+
+/**
+ * Variants under which a row is seen in its life, where it stands for a task and not for a variant: the example's puzzle id is then the row's times
+ * this, plus the place of its variant.
+ */
+export const LIFE_VARIANTS = 8;
 
 /** Puzzle ids of rows with lives begin here, beyond those of rows that keep what they stand for. */
 const FIRST_LIFE_ID = 2 ** 16;

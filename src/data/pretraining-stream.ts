@@ -6,9 +6,10 @@ import { pairToExample } from "../encode/canvas.ts";
 import { UserError } from "../errors.ts";
 import { generateRules, type TrainingRule } from "../generate/generate.ts";
 import type { Random } from "../random.ts";
+import { codesOf, factoredParts, isCode } from "./augmentation-codes.ts";
 import { demonstrateVariant, type Group, type PuzzlePlan, planPuzzles, variantPair } from "./build.ts";
 import { GeneratedStream, ruleExample } from "./generated-stream.ts";
-import { type Holder, LivesStream, type RowLives, type TaskVariant } from "./lives.ts";
+import { type Holder, LIFE_VARIANTS, LivesStream, type RowLives, type TaskVariant } from "./lives.ts";
 import { ExampleStream } from "./sampler.ts";
 
 export interface PretrainingData {
@@ -28,6 +29,8 @@ export interface PretrainingData {
   readonly generatedShare: number;
   /** rows change what they stand for; each variant and rule keeps its row unless given */
   readonly lives?: RowLives | undefined;
+  /** a row for each task and codes of what a variant changes; a row for each variant unless given */
+  readonly factored?: boolean | undefined;
 }
 
 /** A row with a life that stands for a variant of a real task now. */
@@ -47,6 +50,8 @@ export interface PretrainingStream {
   livingRows?(index: number): LivingRow[];
   /** The real task that a row stands for; undefined for generated ones. Given where rows have lives; of others the plan knows. */
   taskOf?(puzzleId: number): string | undefined;
+  /** The rows whose sum is a puzzle's embedding, where embeddings are factored. */
+  partsOf?(puzzleId: number): readonly number[];
   /** of the real tasks: `tasks`, then those that are evaluated on */
   readonly plan: PuzzlePlan;
 }
@@ -70,20 +75,24 @@ export function openPretraining(data: PretrainingData, { side, random }: { side:
   const options = { side, translate };
   const share = groups.length === 0 ? 1 : rules.length === 0 ? 0 : generatedShare;
   if (lives) {
-    const ofRule = ruleHolders(rules, options);
+    const { factored = false } = data;
+    const ofRule = ruleHolders(rules, { ...options, factored });
     const draw = (life: Random): Holder =>
-      share === 1 || (share > 0 && life.uniform() < share) ? ofRule(life) : taskHolder(groups, options, life);
+      share === 1 || (share > 0 && life.uniform() < share) ? ofRule(life) : taskHolder(groups, { ...options, factored }, life);
     const stream = new LivesStream(lives, draw, random.fork("generated"));
     return {
       epochLength: stream.epochLength,
       exampleAt: (index) => stream.exampleAt(index),
-      isOver: (puzzleId, index) => stream.isOver(puzzleId, index),
+      isOver: (row, index) => !isCode(row) && stream.isOver(row, index),
       livingRows: (index) =>
-        stream.holdersAt(index).flatMap(({ puzzleId, holder, visit }) => (holder.of ? [{ ...holder.of, puzzleId, visits: visit }] : [])),
-      taskOf: (puzzleId) => {
-        const { of } = stream.holderOf(puzzleId);
+        stream.holdersAt(index).flatMap(({ puzzleId, holder, visit }) => {
+          return holder.of ? [{ ...holder.of, puzzleId: factored ? variantOfLife(puzzleId, 0) : puzzleId, visits: visit }] : [];
+        }),
+      taskOf: (row) => {
+        const of = isCode(row) ? undefined : stream.holderOf(row).of;
         return of && groups[of.group]!.task.id;
       },
+      ...(factored && { partsOf: (puzzleId: number) => partsOfLife(puzzleId, groups, (row) => stream.holderOf(row)) }),
       plan,
     };
   }
@@ -93,7 +102,22 @@ export function openPretraining(data: PretrainingData, { side, random }: { side:
     const stream = new ExampleStream(groups, { side, random: random.fork("stream"), order: "shuffled", translate });
     parts.push({ share: 1 - share, stream });
   }
-  return { ...mix(parts, random.fork("mix")), plan };
+  return { ...mix(parts, random.fork("mix")), plan, ...(data.factored && { partsOf: factoredParts(plan) }) };
+}
+
+/** Puzzle id of a row that stands for a task, under the variant in a place of its list. @throws UserError where that is no number that can be told */
+function variantOfLife(row: number, place: number): number {
+  const id = row * LIFE_VARIANTS + place;
+  if (isCode(id))
+    throw new UserError("rows have had too many lives to be told apart; go on with --from the checkpoint, in a new training state");
+  return id;
+}
+
+/** The rows whose sum is the embedding of a row's task under one of its variants: the row, and the codes. */
+function partsOfLife(puzzleId: number, groups: readonly Group[], holderOf: (row: number) => Holder): number[] {
+  const row = Math.floor(puzzleId / LIFE_VARIANTS);
+  const { of, variants } = holderOf(row);
+  return of ? [row, ...codesOf(groups[of.group]!.variants.at(variants![puzzleId % LIFE_VARIANTS]!))] : [row];
 }
 
 /** The generated tasks that a pre-training is given. */
@@ -102,23 +126,37 @@ export function rulesOf({ kinds, rulesPerKind, seed }: NonNullable<PretrainingDa
 }
 
 /** Gives a life a rule of a random kind. */
-function ruleHolders(rules: readonly TrainingRule[], options: { side: number; translate: boolean }): (life: Random) => Holder {
+function ruleHolders(rules: readonly TrainingRule[], options: HolderOptions): (life: Random) => Holder {
   const byKind = [...new Set(rules.map(({ kind }) => kind))].map((kind) => rules.filter((rule) => rule.kind === kind));
   return (life) => {
     const rule = life.pick(life.pick(byKind));
-    return { exampleAt: (_, random, puzzleId) => ruleExample(rule, options, random, puzzleId) };
+    return { exampleAt: (_, random, row) => ruleExample(rule, options, random, options.factored ? variantOfLife(row, 0) : row) };
   };
 }
 
-/** Gives a life a random variant of a random task, whose pairs come in rounds, each round in its own order; one pair of each is not shifted. */
-function taskHolder(groups: readonly Group[], { side, translate }: { side: number; translate: boolean }, life: Random): Holder {
+interface HolderOptions {
+  readonly side: number;
+  readonly translate: boolean;
+  /** a life stands for a task, not for a variant */
+  readonly factored: boolean;
+}
+
+/**
+ * Gives a life a random variant of a random task, or that task under some random variants. Its pairs come in rounds, each round in its own order; one
+ * pair of each is not shifted.
+ */
+function taskHolder(groups: readonly Group[], { side, translate, factored }: HolderOptions, life: Random): Holder {
   const place = life.int(0, groups.length - 1);
   const group = groups[place]!;
-  const variant = life.int(0, group.variants.length - 1);
+  const drawn = Array.from({ length: factored ? LIFE_VARIANTS : 1 }, () => life.int(0, group.variants.length - 1));
   const count = group.train.length;
   return {
-    of: { group: place, variant },
-    exampleAt: (visit, random, puzzleId) => {
+    of: { group: place, variant: drawn[0]! },
+    variants: drawn,
+    exampleAt: (visit, random, row) => {
+      const seen = factored ? random.fork("variant").int(0, LIFE_VARIANTS - 1) : 0;
+      const variant = drawn[seen]!;
+      const puzzleId = factored ? variantOfLife(row, seen) : row;
       const order = life.fork(Math.floor(visit / count)).shuffled(group.train);
       const asked = order[visit % count]!;
       const pair = variantPair(group, variant, asked);

@@ -5,6 +5,9 @@ import { RowPieces, type RowStore } from "./row-store.ts";
 /** Writes the start value of a row, which is zero otherwise. */
 export type RowStart = (id: number, out: Float32Array) => void;
 
+/** Ids of the rows whose sum is a puzzle's embedding, its own row first. */
+export type PartsOf = (puzzleId: number) => readonly number[];
+
 /**
  * A table of rows that come into being when first asked for: with 1000 variants a task most rows are never drawn in a
  * short run, and a row that was never trained is its start value anyway.
@@ -20,20 +23,36 @@ export class PuzzleEmbedding implements EmbeddingRows {
   readonly #start: RowStart;
 
   /**
-   * @param size  E, numbers a row
-   * @param start value of a row before its first update
-   * @param store where the rows lie; in memory unless given
+   * @param size    E, numbers a row
+   * @param start   value of a row before its first update
+   * @param store   where the rows lie; in memory unless given
+   * @param partsOf a puzzle's embedding is its own row unless given
    */
   constructor(
     readonly size: number,
     start: RowStart,
     store: RowStore = new RowPieces(size),
+    readonly partsOf: PartsOf = (id) => [id],
   ) {
     this.#start = start;
     this.#store = store;
   }
 
-  /** The row of a puzzle id; a view that may be written to until another row is asked for. */
+  /** float32[ids.length * E]: the embeddings of puzzles, each the sum of its rows. @param peeks no row is brought into being, see `peek` */
+  embeddings(puzzleIds: ArrayLike<number>, peeks = false): Float32Array {
+    const out = new Float32Array(puzzleIds.length * this.size);
+    for (let r = 0; r < puzzleIds.length; r++) {
+      const sum = out.subarray(r * this.size, (r + 1) * this.size);
+      this.partsOf(puzzleIds[r]!).forEach((part, place) => {
+        const row = peeks ? this.peek([part]) : this.#view(part, false);
+        if (place === 0) sum.set(row);
+        else for (let i = 0; i < this.size; i++) sum[i]! += row[i]!;
+      });
+    }
+    return out;
+  }
+
+  /** The row of an id; a view that may be written to until another row is asked for. */
   row(id: number): Float32Array {
     return this.#view(id, true);
   }

@@ -1,6 +1,7 @@
 /** A worker's side of a latent search: where the rows that compete begin, what they are trained on, and what is left of them once starts were chosen. */
+import { isCode } from "../data/augmentation-codes.ts";
 import type { Group, PuzzlePlan } from "../data/build.ts";
-import { competitorId, competitorOf, competitors } from "../data/competitors.ts";
+import { competingVariants, competitorId, competitorOf, competitors } from "../data/competitors.ts";
 import { PuzzleIds } from "../data/puzzle-ids.ts";
 import { ExampleStream } from "../data/sampler.ts";
 import type { Example } from "../encode/batch.ts";
@@ -36,7 +37,13 @@ export class Competition {
   constructor(
     plan: PuzzlePlan,
     points: readonly StartingPoint[],
-    { groups, side, translate, random }: { groups: readonly Group[]; side: number; translate: boolean; random: Random },
+    {
+      groups,
+      side,
+      translate,
+      factored,
+      random,
+    }: { groups: readonly Group[]; side: number; translate: boolean; factored?: boolean | undefined; random: Random },
   ) {
     const rows = plan.puzzleCount * points.length;
     if (rows > MAX_ID)
@@ -45,7 +52,7 @@ export class Competition {
     this.#ids = new PuzzleIds(plan);
     this.#places = new Map(plan.groups.map((group, place) => [group, place]));
     this.#points = points;
-    const rivals = competitors(groups, points.length, plan.puzzleCount);
+    const rivals = competitors(groups, points.length, plan.puzzleCount, competingVariants(factored));
     this.#stream = new ExampleStream(rivals, { side, translate, random, order: "shuffled" });
   }
 
@@ -67,6 +74,8 @@ export class Competition {
   choose(chosen: readonly number[], rows: PuzzleEmbedding): void {
     const kept: [number, Float32Array][] = [];
     for (const id of rows.touched()) {
+      if (isCode(id)) kept.push([id, rows.gather([id])]); // they are every start's
+      if (isCode(id)) continue;
       const { puzzleId, start } = competitorOf(id, this.#plan.puzzleCount);
       const group = this.#ids.variant(puzzleId)?.group;
       if (group && chosen[this.#places.get(group)!] === start) kept.push([puzzleId, rows.gather([id])]);

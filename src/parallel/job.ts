@@ -33,6 +33,8 @@ export type TrainingData =
       readonly translate: boolean;
       /** train on the tests' outputs too */
       readonly trainOnTests: boolean;
+      /** a row for each task and codes of what a variant changes, see `data/augmentation-codes.ts`; a row for each variant unless given */
+      readonly factored?: boolean | undefined;
     }
   | ({ readonly kind: "pretraining" } & PretrainingData);
 

@@ -2,6 +2,7 @@
 import { type StagedCheckpoint, stageCheckpoint } from "../checkpoint/save.ts";
 import type { FileRecords } from "../checkpoint/staged-files.ts";
 import { saveTrainingState, stageCarry } from "../checkpoint/training-state.ts";
+import { CODE_COUNT, FIRST_CODE_ID, isCode } from "../data/augmentation-codes.ts";
 import { nameFlat } from "../model/parameters.ts";
 import { rowStatistics } from "../model/puzzle-embedding.ts";
 import type { TrainingLoop } from "../train/loop.ts";
@@ -53,12 +54,14 @@ async function stageTrunk(
   const { rows } = replica;
   const statistics = rowStatistics(
     (function* () {
-      for (const id of rows.touched()) yield rows.gather([id]);
+      for (const id of rows.touched()) if (!isCode(id)) yield rows.gather([id]);
     })(),
     rows.size,
   );
   // Where the trunk was trained on rows that begin at a fixed start, that is the one that it knows.
-  const puzzleEmbedding = data.kind === "pretraining" && data.lives ? { ...statistics, mean: rowStart } : statistics;
+  const mean = data.kind === "pretraining" && data.lives ? rowStart : statistics.mean;
+  const codes = data.factored && rows.peek(Array.from({ length: CODE_COUNT }, (_, code) => FIRST_CODE_ID + code));
+  const puzzleEmbedding = { ...statistics, mean, ...(codes && { codes }) };
   const encoder = replica.encoder && { config: replica.encoder.encoder.config, weights: await encoderWeights(replica.encoder) };
   return stageCheckpoint(folder, {
     config: {

@@ -40,11 +40,12 @@ export function surveyOf(
   rows: PuzzleEmbedding,
   { place, visits, votes, pairs, encodes, random }: SurveyOptions,
 ): Survey {
+  const isTrained = (puzzleId: number): boolean => rows.has(rows.partsOf(puzzleId)[0]!);
   const inUse: Row[] = livingRows
-    ? livingRows(place).filter((row) => row.visits >= visits / 2 && rows.has(row.puzzleId))
+    ? livingRows(place).filter((row) => row.visits >= visits / 2 && isTrained(row.puzzleId))
     : plan.groups.flatMap(({ firstPuzzleId, variants }, group) =>
         Array.from({ length: variants.length }, (_, variant) => ({ group, variant, puzzleId: firstPuzzleId + variant })).filter(
-          ({ puzzleId }) => rows.has(puzzleId),
+          ({ puzzleId }) => isTrained(puzzleId),
         ),
       );
   const byGroup = new Map<number, Row[]>();
@@ -60,7 +61,9 @@ export function surveyOf(
     const row = random.pick(inUse);
     return { ...itemOf(row, random.int(0, plan.groups[row.group]!.train.length - 1)), trained: true };
   });
-  const compared = [...byGroup.values()].map((known) => known.slice(0, COMPARED_ROWS).map(({ puzzleId }) => rows.gather([puzzleId])));
+  const compared = [...byGroup.values()].map((known) =>
+    known.slice(0, COMPARED_ROWS).map(({ puzzleId }) => rows.embeddings([puzzleId], true)),
+  );
   const encoded = encodes ? encodedItems(plan, { votes, pairs, random }) : [];
   return { items: [...tests, ...trained, ...encoded], similarity: rowSimilarity(compared, rows.size) };
 }

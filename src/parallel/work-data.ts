@@ -2,6 +2,7 @@
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import { RowFile } from "../checkpoint/row-file.ts";
 import type { TrainingState } from "../checkpoint/training-state.ts";
+import { FIRST_CODE_ID, factoredParts, isCode } from "../data/augmentation-codes.ts";
 import { type PuzzlePlan, planPuzzles } from "../data/build.ts";
 import { COMPETING_VARIANTS, heldBackPair } from "../data/competitors.ts";
 import { type LivingRow, openPretraining } from "../data/pretraining-stream.ts";
@@ -12,7 +13,7 @@ import { initEncoder } from "../model/encoder.ts";
 import { encoderLayout, noEncoder } from "../model/encoder-config.ts";
 import { type InitialTrunk, initTrunk } from "../model/init.ts";
 import { flattenParameters, parameterLayout } from "../model/parameters.ts";
-import type { RowStart } from "../model/puzzle-embedding.ts";
+import type { PartsOf, RowStart } from "../model/puzzle-embedding.ts";
 import { RowCache, RowPieces, type RowStore, rowCapacity } from "../model/row-store.ts";
 import type { Random } from "../random.ts";
 import { RowEncoder, type RowEncoderSettings } from "../train/row-encoder.ts";
@@ -26,6 +27,8 @@ export interface Beginning {
   readonly initial: InitialTrunk;
   /** of new puzzle rows, as the job says */
   readonly start: RowStart;
+  /** float32[CODE_COUNT * E] of the checkpoint, where its embeddings are factored */
+  readonly codes?: Float32Array | undefined;
   /** the same for any way in which they can begin */
   startOf(start: Job["start"]): RowStart;
 }
@@ -72,7 +75,7 @@ export function trunkOf(
     },
   };
   const startOf = (start: Job["start"]): RowStart => (start === "encoder" ? (ofEncoder ??= makeOfEncoder()) : starts[start]);
-  return { initial, start: startOf(job.start), startOf };
+  return { initial, start: startOf(job.start), startOf, codes: puzzleEmbedding.codes };
 }
 
 /** The encoder that is trained, at its beginning. @param rowStart float32[E]: what new puzzle rows begin with, and its own */
@@ -84,6 +87,27 @@ export function encoderOf(job: Job, random: Random, rowStart: Float32Array): Enc
     ? flattenParameters(known, encoderLayout(job.model, config))
     : initEncoder(job.model, config, rowStart, random.fork("encoder"));
   return { ...job.encoder, initial };
+}
+
+/**
+ * Where rows begin: factored, codes at those of the checkpoint, or at zero. A row for each variant begins with the codes of the checkpoint worked in,
+ * if it has any, since its trunk expects them.
+ */
+export function rowStartOf(
+  { model, data: { factored } }: Job,
+  { start, codes }: Pick<Beginning, "start" | "codes">,
+  data: WorkData,
+): RowStart {
+  const own = data.competition?.rowStart ?? start;
+  const size = model.puzzleEmbeddingSize;
+  const codeOf = (id: number): Float32Array | undefined => codes?.subarray((id - FIRST_CODE_ID) * size, (id - FIRST_CODE_ID + 1) * size);
+  if (factored) return (id, out) => (isCode(id) ? out.set(codeOf(id) ?? []) : own(id, out));
+  if (!codes) return own;
+  const parts = factoredParts(data.plan);
+  return (id, out) => {
+    own(id, out);
+    for (const code of parts(id).slice(1)) codeOf(code)!.forEach((value, i) => void (out[i]! += value));
+  };
 }
 
 /** Where puzzle rows lie: in memory, or beyond what they may take of it in a file. */
@@ -109,6 +133,8 @@ export interface WorkData {
   exampleAt(index: number): Example;
   readonly epochLength: number;
   readonly plan: PuzzlePlan;
+  /** where embeddings are factored: the rows whose sum each is */
+  readonly partsOf?: PartsOf | undefined;
   /** rows that compete, where the job has them do so */
   readonly competition?: Competition | undefined;
   /** see `data/pretraining-stream.ts` */
@@ -127,10 +153,10 @@ export function dataOf(job: Job, random: Random, { startOf }: Pick<Beginning, "s
   });
   const groups = job.trainOn ? job.trainOn.map((i) => plan.groups[i]!) : plan.groups;
   const stream = new ExampleStream(groups, { side, random: random.fork("stream"), order: "shuffled", translate: data.translate });
-  const { translate } = data;
+  const { translate, factored } = data;
   const points = job.search?.starts.map((start) => ({ start: startOf(start), ofTask: start === "normal" }));
-  const competition = points && new Competition(plan, points, { groups, side, translate, random: random.fork("competition") });
+  const competition = points && new Competition(plan, points, { groups, side, translate, factored, random: random.fork("competition") });
   const exampleAt = (index: number): Example =>
     competition && !competition.chosen ? competition.exampleAt(index) : stream.exampleAt(index);
-  return { exampleAt, epochLength: stream.epochLength, plan, competition };
+  return { exampleAt, epochLength: stream.epochLength, plan, competition, ...(data.factored && { partsOf: factoredParts(plan) }) };
 }

@@ -5,6 +5,7 @@ import { undoAugmentation } from "../augment/augmentation.ts";
 import { startEngine } from "../backend/select.ts";
 import { realClock } from "../budget/clock.ts";
 import { loadCarry, loadTrainingState, type TrainingState } from "../checkpoint/training-state.ts";
+import { codeRate } from "../data/augmentation-codes.ts";
 import { demonstrateVariant, variantPair } from "../data/build.ts";
 import { competitorId } from "../data/competitors.ts";
 import { PuzzleIds } from "../data/puzzle-ids.ts";
@@ -30,7 +31,7 @@ import type { PulseSender } from "./pulse.ts";
 import { saveTraining, stageRows, type Training } from "./saving.ts";
 import { carryOfAll, SnapshotWriter } from "./snapshot-writer.ts";
 import { surveyOf } from "./survey.ts";
-import { dataOf, encoderOf, rowStoreOf, shownTasksOf, trunkOf, type WorkData } from "./work-data.ts";
+import { dataOf, encoderOf, rowStartOf, rowStoreOf, shownTasksOf, trunkOf, type WorkData } from "./work-data.ts";
 
 /** Puzzle rows whose life is over are let go of every so many steps. */
 const FORGET_EVERY = 256;
@@ -93,6 +94,7 @@ export class Work implements Laborer {
       lora: job.lora,
       adam: job.adam,
       puzzleWeightDecay: job.puzzleWeightDecay,
+      ...(job.data.factored && { rowRate: codeRate }),
       explorationProbability: job.explorationProbability,
       haltMaxSteps: job.model.haltMaxSteps,
       encoder: job.encoder && encoderOf(job, random, rowAtStart(job, beginning.start)),
@@ -100,7 +102,7 @@ export class Work implements Laborer {
       warn,
     };
     const data: WorkData = dataOf(job, random, beginning);
-    const rowStart = data.competition?.rowStart ?? beginning.start;
+    const rowStart = rowStartOf(job, beginning, data);
     send({
       kind: "ready",
       engine: `${engine.description}, ${running.description}`,
@@ -188,12 +190,12 @@ export class Work implements Laborer {
   async #build(exchange: Exchange): Promise<void> {
     const { settings, initial, rowStart, random, data, saved } = this.#start;
     if (data.competition) data.competition.chosen = undefined;
-    const rows = new PuzzleEmbedding(this.#job.model.puzzleEmbeddingSize, rowStart, rowStoreOf(this.#job));
+    const rows = new PuzzleEmbedding(this.#job.model.puzzleEmbeddingSize, rowStart, rowStoreOf(this.#job), data.partsOf);
     const finished = this.#job.watchTasks ? this.#countTasks() : undefined;
     this.#replica = new Replica({ ...settings, finished }, initial, rows, random.fork("halting"), exchange);
     const exampleAt = (index: number): Example => {
       const example = data.exampleAt(index);
-      if (this.#poisoned) rows.row(example.puzzleId).fill(Number.NaN);
+      if (this.#poisoned) rows.row(rows.partsOf(example.puzzleId)[0]!).fill(Number.NaN);
       this.#poisoned = false;
       return example;
     };
@@ -271,7 +273,7 @@ export class Work implements Laborer {
   #countTasks(): (puzzleId: number, lmLoss: number, exact: boolean) => void {
     const taskOf = this.#taskOf();
     return (puzzleId, lmLoss, exact) => {
-      const task = taskOf(puzzleId);
+      const task = taskOf(this.#replica.rows.partsOf(puzzleId)[0]!);
       if (task !== undefined) this.#tasks.add(task, lmLoss, exact);
     };
   }

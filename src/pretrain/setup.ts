@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { type MemoryPlan, planMemory } from "../budget/memory.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import type { Pretraining } from "../config/pretraining.ts";
+import { CODE_COUNT } from "../data/augmentation-codes.ts";
 import { splitPairs } from "../data/build.ts";
 import { type PretrainingData, rulesOf } from "../data/pretraining-stream.ts";
 import { UserError } from "../errors.ts";
@@ -53,6 +54,7 @@ export function trainingSetOf({ files, settings, seed }: PretrainRequest, tell: 
     generated,
     generatedShare: share,
     lives: settings.rowVisits > 0 ? { slots: settings.rowSlots, visits: settings.rowVisits } : undefined,
+    ...(settings.embedding === "factored" && { factored: true }),
   };
   const realPairs =
     tasks.trained.reduce((sum, task) => sum + splitPairs(task, true).train.length, 0) +
@@ -64,11 +66,14 @@ export function trainingSetOf({ files, settings, seed }: PretrainRequest, tell: 
     settings.rowVisits,
     settings.rowSlots,
     share,
+    ...(data.factored ? ["factored"] : []),
     ...rules.map(({ label }) => label),
     "",
     ...taskNames(tasks),
   ];
-  const rows = data.lives?.slots ?? (tasks.trained.length + tasks.evaluated.length) * (data.variants + 1) + rules.length;
+  const ofTask = data.factored ? 1 : data.variants + 1;
+  const ofTasks = data.lives?.slots ?? (tasks.trained.length + tasks.evaluated.length) * ofTask + rules.length;
+  const rows = ofTasks + (data.factored ? CODE_COUNT : 0);
   return { data, tasks, descriptions, rows, epochPairs, hash: createHash("sha256").update(JSON.stringify(meaning)).digest("hex") };
 }
 
@@ -120,7 +125,7 @@ export function modelOf({ settings, from, given }: PretrainRequest, saved: Saved
  */
 export function encoderOf({ settings, from, given }: PretrainRequest, saved: SavedRun | undefined): Job["encoder"] {
   const { embedding, encoderShare, encoderLayers, encoderPairs } = settings;
-  if (embedding === "table") return undefined;
+  if (embedding === "table" || embedding === "factored") return undefined;
   const before: EncoderConfig | undefined = saved?.encoder ?? (from === undefined ? undefined : loadCheckpoint(from).config.encoder);
   if (before && given.has("encoderLayers") && encoderLayers !== before.layers) {
     const where = from ?? "the training state";

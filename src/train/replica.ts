@@ -49,6 +49,8 @@ export interface ReplicaSettings {
   readonly lora?: LoraSettings | undefined;
   readonly adam: AdamATan2Settings;
   readonly puzzleWeightDecay: number;
+  /** factor of the rate of a row of the table; 1 unless given */
+  readonly rowRate?: ((row: number) => number) | undefined;
   readonly explorationProbability: number;
   /** ACT steps a training row runs at most */
   readonly haltMaxSteps: number;
@@ -505,7 +507,7 @@ export class Replica {
 
   /** float32[R * E]: the puzzle embeddings of the batch's rows, of the table or made by the encoder. */
   #rowsOf(ids: Int32Array): Float32Array {
-    if (!this.encoder) return this.rows.gather(ids);
+    if (!this.encoder) return this.rows.embeddings(ids);
     const E = this.rows.size;
     const rows = new Float32Array(ids.length * E);
     const place = (from: Float32Array, isHere: (id: number) => boolean): void => {
@@ -514,7 +516,7 @@ export class Replica {
         if (isHere(id)) rows.set(from.subarray(next * E, ++next * E), r * E);
       });
     };
-    place(this.rows.gather(ids.filter((id) => id !== ENCODED)), (id) => id !== ENCODED);
+    place(this.rows.embeddings(ids.filter((id) => id !== ENCODED)), (id) => id !== ENCODED);
     place(this.encoder.rows(this.#demonstrations(ids)), (id) => id === ENCODED);
     return rows;
   }
@@ -544,7 +546,8 @@ export class Replica {
 
   /** float32[B * E]: rows as they are now; those never trained at their start value, those of no table by the averaged encoder. */
   #rowsToPredictWith(examples: readonly Example[]): Float32Array {
-    const rows = this.rows.peek(examples.map(({ puzzleId }) => Math.max(0, puzzleId)));
+    const ids = examples.map(({ puzzleId }) => Math.max(0, puzzleId));
+    const rows = this.rows.embeddings(ids, true);
     const encoded = examples.flatMap(({ puzzleId }, r) => (puzzleId === ENCODED ? [r] : []));
     if (encoded.length === 0) return rows;
     const { demonstrationSize: size, config } = this.encoder!.encoder;
@@ -605,8 +608,8 @@ export class Replica {
         r++;
       }
     }
-    const { puzzleWeightDecay: weightDecay } = this.settings;
-    signSgd(this.rows, ids.subarray(0, r), gradients.subarray(0, r * E), lr, { weightDecay });
+    const { puzzleWeightDecay: weightDecay, rowRate: rateOf } = this.settings;
+    signSgd(this.rows, ids.subarray(0, r), gradients.subarray(0, r * E), lr, { weightDecay, rateOf });
   }
 }
 

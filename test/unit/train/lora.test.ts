@@ -12,10 +12,10 @@ import { mergeLora } from "../../../src/model/lora.ts";
 import { parameterLayout } from "../../../src/model/parameters.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../../../src/optim/adam-atan2.ts";
 import { createRandom } from "../../../src/random.ts";
-import type { Exchange, ReplicaSettings } from "../../../src/train/replica.ts";
+import type { ReplicaSettings } from "../../../src/train/replica.ts";
 import { restoreReplica, trainingStateOf } from "../../../src/train/resume.ts";
 import { difference, relativeL2 } from "../../golden/npz.ts";
-import { exampleAt, RATES, stream, TINY, tinyReplica } from "./tiny-replica.ts";
+import { exampleAt, pairOfRanks, RATES, stream, TINY, tinyReplica } from "./tiny-replica.ts";
 
 const LORA = { rank: 2, alpha: 16 };
 const SETTINGS: Partial<ReplicaSettings> = { lora: LORA, adam: { ...ADAM_ATAN2_DEFAULTS, rule: "fork" } };
@@ -76,33 +76,6 @@ test("steps with adapters leave no tensor behind, and learn a batch", async () =
   replica.dispose();
   assert.equal(tf.memory().numTensors, atStart);
 });
-
-/** Two ranks in one process: each waits for the other's array. */
-function pairOfRanks(sent: number[]): Exchange[] {
-  let waiting: { data: Float32Array; resolve: (other: Float32Array) => void } | undefined;
-  const swap = (data: Float32Array): Promise<Float32Array> => {
-    const copy = data.slice();
-    if (!waiting) return new Promise((resolve) => (waiting = { data: copy, resolve }));
-    const { data: other, resolve } = waiting;
-    waiting = undefined;
-    resolve(copy);
-    return Promise.resolve(other);
-  };
-  return [0, 1].map((rank) => ({
-    rank,
-    worldSize: 2,
-    allReduceSum: async (data) => {
-      sent.push(data.length);
-      const other = await swap(data);
-      for (let i = 0; i < data.length; i++) data[i]! += other[i]!;
-    },
-    allGather: async (data) => {
-      const own = data.slice();
-      const other = await swap(own);
-      return rank === 0 ? [own, other] : [other, own];
-    },
-  }));
-}
 
 test("two ranks exchange the adapters' gradients alone and come to the step of one", async () => {
   const alone = tinyReplica(SETTINGS);

@@ -3,10 +3,10 @@ import type { Example } from "../../../src/encode/batch.ts";
 import { IGNORE_LABEL } from "../../../src/encode/vocabulary.ts";
 import type { ModelConfig } from "../../../src/model/config.ts";
 import { initTrunk } from "../../../src/model/init.ts";
-import { PuzzleEmbedding } from "../../../src/model/puzzle-embedding.ts";
+import { type PartsOf, PuzzleEmbedding, type RowStart } from "../../../src/model/puzzle-embedding.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../../../src/optim/adam-atan2.ts";
 import { createRandom } from "../../../src/random.ts";
-import { Replica, type ReplicaSettings, type StepRates } from "../../../src/train/replica.ts";
+import { type Exchange, Replica, type ReplicaSettings, type StepRates } from "../../../src/train/replica.ts";
 
 export const TINY: ModelConfig = {
   hiddenSize: 16,
@@ -37,11 +37,12 @@ export function exampleAt(n: number): Example {
   return { inputs, labels, puzzleId: n % 5 };
 }
 
-export function tinyReplica(settings: Partial<ReplicaSettings> = {}): Replica {
-  const rows = new PuzzleEmbedding(TINY.puzzleEmbeddingSize, (id, out) => {
+export function tinyReplica(settings: Partial<ReplicaSettings> = {}, partsOf?: PartsOf): Replica {
+  const start: RowStart = (id, out) => {
     const random = createRandom("rows").fork(id);
     for (let i = 0; i < out.length; i++) out[i] = 0.3 * random.normal();
-  });
+  };
+  const rows = new PuzzleEmbedding(TINY.puzzleEmbeddingSize, start, undefined, partsOf);
   const initial = initTrunk(TINY, createRandom("trunk"));
   return new Replica(
     {
@@ -65,4 +66,31 @@ export function tinyReplica(settings: Partial<ReplicaSettings> = {}): Replica {
 export function stream(size: number): (row: number) => Example {
   const draws = new Int32Array(size);
   return (row) => exampleAt(draws[row]!++ * size + row);
+}
+
+/** Two ranks in one process: each waits for the other's array. @param sent is told the length of each sum */
+export function pairOfRanks(sent: number[] = []): Exchange[] {
+  let waiting: { data: Float32Array; resolve: (other: Float32Array) => void } | undefined;
+  const swap = (data: Float32Array): Promise<Float32Array> => {
+    const copy = data.slice();
+    if (!waiting) return new Promise((resolve) => (waiting = { data: copy, resolve }));
+    const { data: other, resolve } = waiting;
+    waiting = undefined;
+    resolve(copy);
+    return Promise.resolve(other);
+  };
+  return [0, 1].map((rank) => ({
+    rank,
+    worldSize: 2,
+    allReduceSum: async (data) => {
+      sent.push(data.length);
+      const other = await swap(data);
+      for (let i = 0; i < data.length; i++) data[i]! += other[i]!;
+    },
+    allGather: async (data) => {
+      const own = data.slice();
+      const other = await swap(own);
+      return rank === 0 ? [own, other] : [other, own];
+    },
+  }));
 }
