@@ -56,6 +56,12 @@ export const PRETRAINING = {
     source: "TTA 2.4; the encoder is ours (SPEC 6)",
   }),
   encoderShare: num(0.5, { max: 1, about: "share of the batch's rows that the encoder makes, with --embedding both", source: "ours" }),
+  encoderBirths: num(0.5, {
+    max: 1,
+    about:
+      "share of the table's rows that begin at the encoder's, with --embedding both and --row-visits: the trunk learns to go on from there",
+    source: "ours",
+  }),
   encoderLayers: int(2, { min: 1, max: 64, about: "blocks of the encoder, each as wide as the trunk's", source: "ours" }),
   encoderPairs: int(4, { min: 1, max: 64, about: "demonstrations that the encoder sees at most", source: "ours" }),
   lrEncoder: num(0, { max: 1, about: "peak learning rate of the encoder (AdamATan2); 0 = the trunk's", source: "ours" }),

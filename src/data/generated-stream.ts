@@ -30,12 +30,12 @@ export function ruleExample(rule: TrainingRule, { side, translate }: GeneratedOp
   return { ...example, demonstrate: demonstrateRule(rule, pair, side, random.fork("demonstrations")) };
 }
 
-/** Fresh pairs of a rule beside the one that is asked about: as many as tasks have, two at least. */
-function demonstrateRule(rule: TrainingRule, asked: Pair, side: number, random: Random): Demonstrate {
+/** Fresh pairs of a rule, beside the one that is asked about where there is one: as many as tasks have, two at least. */
+export function demonstrateRule(rule: TrainingRule, asked: Pair | undefined, side: number, random: Random): Demonstrate {
   return (atMost) => {
     const count = random.int(Math.min(LEAST_DEMONSTRATIONS, atMost), atMost);
     const pairs = Array.from({ length: count }, (_, i) => rule.pair(random.fork(i)));
-    return layDemonstrations(othersThan(asked, pairs), side);
+    return layDemonstrations(asked ? othersThan(asked, pairs) : pairs, side);
   };
 }
 

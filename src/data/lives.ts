@@ -1,5 +1,6 @@
 /** Rows of the puzzle embedding that change what they stand for. */
 import type { Example } from "../encode/batch.ts";
+import type { Demonstrate } from "../encode/demonstrations.ts";
 import type { Random } from "../random.ts";
 import { epochOrders } from "./epoch-orders.ts";
 
@@ -24,6 +25,8 @@ export interface Holder {
   readonly of?: TaskVariant;
   /** variants of the task, where it stands for that: see `LIFE_VARIANTS` */
   readonly variants?: readonly number[];
+  /** what it shows, whichever pair will be asked about */
+  readonly demonstrate: Demonstrate;
   /**
    * @param visit    0 for the first example of this life
    * @param random   of this example alone

@@ -3,12 +3,13 @@ import type { Task } from "../arc/task.ts";
 import { drawTranslation, ORIGIN } from "../augment/translation.ts";
 import type { Example } from "../encode/batch.ts";
 import { pairToExample } from "../encode/canvas.ts";
+import type { Demonstrate } from "../encode/demonstrations.ts";
 import { UserError } from "../errors.ts";
 import { generateRules, type TrainingRule } from "../generate/generate.ts";
 import type { Random } from "../random.ts";
 import { codesOf, factoredParts, isCode } from "./augmentation-codes.ts";
 import { demonstrateVariant, type Group, type PuzzlePlan, planPuzzles, variantPair } from "./build.ts";
-import { GeneratedStream, ruleExample } from "./generated-stream.ts";
+import { demonstrateRule, GeneratedStream, ruleExample } from "./generated-stream.ts";
 import { type Holder, LIFE_VARIANTS, LivesStream, type RowLives, type TaskVariant } from "./lives.ts";
 import { ExampleStream } from "./sampler.ts";
 
@@ -48,6 +49,8 @@ export interface PretrainingStream {
   isOver?(puzzleId: number, index: number): boolean;
   /** Rows that stand for variants of real tasks at a place, with their age in visits; given where rows have lives. */
   livingRows?(index: number): LivingRow[];
+  /** What the task of a row shows, all of it; given where rows have lives. */
+  demonstrateRow?(puzzleId: number): Demonstrate;
   /** The real task that a row stands for; undefined for generated ones. Given where rows have lives; of others the plan knows. */
   taskOf?(puzzleId: number): string | undefined;
   /** The rows whose sum is a puzzle's embedding, where embeddings are factored. */
@@ -88,6 +91,7 @@ export function openPretraining(data: PretrainingData, { side, random }: { side:
         stream.holdersAt(index).flatMap(({ puzzleId, holder, visit }) => {
           return holder.of ? [{ ...holder.of, puzzleId: factored ? variantOfLife(puzzleId, 0) : puzzleId, visits: visit }] : [];
         }),
+      demonstrateRow: (puzzleId) => stream.holderOf(puzzleId).demonstrate,
       taskOf: (row) => {
         const of = isCode(row) ? undefined : stream.holderOf(row).of;
         return of && groups[of.group]!.task.id;
@@ -130,7 +134,10 @@ function ruleHolders(rules: readonly TrainingRule[], options: HolderOptions): (l
   const byKind = [...new Set(rules.map(({ kind }) => kind))].map((kind) => rules.filter((rule) => rule.kind === kind));
   return (life) => {
     const rule = life.pick(life.pick(byKind));
-    return { exampleAt: (_, random, row) => ruleExample(rule, options, random, options.factored ? variantOfLife(row, 0) : row) };
+    return {
+      demonstrate: demonstrateRule(rule, undefined, options.side, life.fork("demonstrations")),
+      exampleAt: (_, random, row) => ruleExample(rule, options, random, options.factored ? variantOfLife(row, 0) : row),
+    };
   };
 }
 
@@ -153,6 +160,7 @@ function taskHolder(groups: readonly Group[], { side, translate, factored }: Hol
   return {
     of: { group: place, variant: drawn[0]! },
     variants: drawn,
+    demonstrate: demonstrateVariant(group, drawn[0]!, undefined, side, () => life.fork("demonstrations")),
     exampleAt: (visit, random, row) => {
       const seen = factored ? random.fork("variant").int(0, LIFE_VARIANTS - 1) : 0;
       const variant = drawn[seen]!;

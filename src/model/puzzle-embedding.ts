@@ -57,6 +57,11 @@ export class PuzzleEmbedding implements EmbeddingRows {
     return this.#view(id, true);
   }
 
+  /** Puts a row in place as it was saved; where it would begin is not asked, which may be dear. */
+  put(id: number, row: Float32Array): void {
+    this.#view(id, true, () => {}).set(row);
+  }
+
   /** Whether a row was ever asked for, and not forgotten since. */
   has(id: number): boolean {
     return this.#placeOf.has(id);
@@ -95,13 +100,13 @@ export class PuzzleEmbedding implements EmbeddingRows {
     return [...this.#placeOf.keys()];
   }
 
-  #view(id: number, writes: boolean): Float32Array {
+  #view(id: number, writes: boolean, start: RowStart = this.#start): Float32Array {
     const place = this.#placeOf.get(id);
     if (place !== undefined) return this.#store.view(place, false, writes);
     const added = this.#free.pop() ?? this.#used++;
     this.#placeOf.set(id, added);
     const row = this.#store.view(added, true, writes);
-    this.#start(id, row);
+    start(id, row);
     return row;
   }
 }

@@ -38,6 +38,15 @@ export type TrainingData =
     }
   | ({ readonly kind: "pretraining" } & PretrainingData);
 
+/** An encoder that is trained. */
+export interface JobEncoder {
+  readonly config: EncoderConfig;
+  /** of the batch's rows it makes this share */
+  readonly share: number;
+  /** share of the table's rows that begin at what it makes of their demonstrations, where rows have lives; the others begin as any row */
+  readonly births: number;
+}
+
 /** Everything that a worker is told at its start. Its place among the others follows, see `Formation`. */
 export interface Job {
   readonly engine: EngineName;
@@ -55,8 +64,8 @@ export interface Job {
   readonly fullCanvas: number;
   readonly trunk: TrunkSource;
   readonly start: "mean" | "normal" | "zero" | "encoder";
-  /** an encoder is trained too, that of the checkpoint or state where there is one, and makes this share of the batch's rows */
-  readonly encoder?: { readonly config: EncoderConfig; readonly share: number } | undefined;
+  /** an encoder is trained too, that of the checkpoint or state where there is one */
+  readonly encoder?: JobEncoder | undefined;
   /** rows with these starts compete until it is told which each task keeps, see `competition.ts`; the first is `start` */
   readonly search?: { readonly starts: readonly Job["start"][] } | undefined;
   /** adapters learn in place of the trunk; the trunk unless given */

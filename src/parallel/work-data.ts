@@ -8,6 +8,7 @@ import { COMPETING_VARIANTS, heldBackPair } from "../data/competitors.ts";
 import { type LivingRow, openPretraining } from "../data/pretraining-stream.ts";
 import { ExampleStream } from "../data/sampler.ts";
 import type { Example } from "../encode/batch.ts";
+import { type Demonstrate, fillDemonstrations } from "../encode/demonstrations.ts";
 import { UserError } from "../errors.ts";
 import { initEncoder } from "../model/encoder.ts";
 import { encoderLayout, noEncoder } from "../model/encoder-config.ts";
@@ -17,7 +18,7 @@ import type { PartsOf, RowStart } from "../model/puzzle-embedding.ts";
 import { RowCache, RowPieces, type RowStore, rowCapacity } from "../model/row-store.ts";
 import type { Random } from "../random.ts";
 import { RowEncoder, type RowEncoderSettings } from "../train/row-encoder.ts";
-import type { EncoderTraining } from "../train/trained-encoder.ts";
+import type { EncoderTraining, TrainedEncoder } from "../train/trained-encoder.ts";
 import { Competition } from "./competition.ts";
 import { encoderStart, type ShownTasks } from "./encoder-start.ts";
 import type { Job } from "./job.ts";
@@ -86,7 +87,30 @@ export function encoderOf(job: Job, random: Random, rowStart: Float32Array): Enc
   const initial = known
     ? flattenParameters(known, encoderLayout(job.model, config))
     : initEncoder(job.model, config, rowStart, random.fork("encoder"));
-  return { ...job.encoder, initial };
+  return { config, share: job.encoder.share, initial };
+}
+
+/**
+ * The start of puzzle rows where an encoder is trained beside them: a share of those with a life begins at its row for all that the life's task shows,
+ * by the weights of the moment. Every rank computes it for itself, by equal weights and one row at a time, so all have the same bits.
+ *
+ * @param start of the others
+ */
+export function birthOf(
+  { encoder: asked }: Job,
+  { demonstrateRow }: WorkData,
+  start: RowStart,
+  random: Random,
+  encoder: () => TrainedEncoder | undefined,
+): RowStart {
+  if (!asked || !demonstrateRow) return start;
+  return (id, out) => {
+    const trained = encoder();
+    if (!trained || random.fork(id).uniform() >= asked.births) return start(id, out);
+    const seen = new Int32Array(trained.encoder.demonstrationSize);
+    fillDemonstrations(seen, demonstrateRow(id)(asked.config.pairs));
+    out.set(trained.rows(seen));
+  };
 }
 
 /**
@@ -141,6 +165,7 @@ export interface WorkData {
   taskOf?(puzzleId: number): string | undefined;
   isOver?(puzzleId: number, index: number): boolean;
   livingRows?(index: number): LivingRow[];
+  demonstrateRow?(puzzleId: number): Demonstrate;
 }
 
 /** The stream of a job's examples. */

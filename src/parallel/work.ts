@@ -31,7 +31,7 @@ import type { PulseSender } from "./pulse.ts";
 import { saveTraining, stageRows, type Training } from "./saving.ts";
 import { carryOfAll, SnapshotWriter } from "./snapshot-writer.ts";
 import { surveyOf } from "./survey.ts";
-import { dataOf, encoderOf, rowStartOf, rowStoreOf, shownTasksOf, trunkOf, type WorkData } from "./work-data.ts";
+import { birthOf, dataOf, encoderOf, rowStartOf, rowStoreOf, shownTasksOf, trunkOf, type WorkData } from "./work-data.ts";
 
 /** Puzzle rows whose life is over are let go of every so many steps. */
 const FORGET_EVERY = 256;
@@ -190,7 +190,8 @@ export class Work implements Laborer {
   async #build(exchange: Exchange): Promise<void> {
     const { settings, initial, rowStart, random, data, saved } = this.#start;
     if (data.competition) data.competition.chosen = undefined;
-    const rows = new PuzzleEmbedding(this.#job.model.puzzleEmbeddingSize, rowStart, rowStoreOf(this.#job), data.partsOf);
+    const start = birthOf(this.#job, data, rowStart, random.fork("births"), () => this.#replica?.encoder);
+    const rows = new PuzzleEmbedding(this.#job.model.puzzleEmbeddingSize, start, rowStoreOf(this.#job), data.partsOf);
     const finished = this.#job.watchTasks ? this.#countTasks() : undefined;
     this.#replica = new Replica({ ...settings, finished }, initial, rows, random.fork("halting"), exchange);
     const exampleAt = (index: number): Example => {

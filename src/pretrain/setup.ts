@@ -124,7 +124,7 @@ export function modelOf({ settings, from, given }: PretrainRequest, saved: Saved
  * @throws UserError where its blocks are other ones there than those asked for
  */
 export function encoderOf({ settings, from, given }: PretrainRequest, saved: SavedRun | undefined): Job["encoder"] {
-  const { embedding, encoderShare, encoderLayers, encoderPairs } = settings;
+  const { embedding, encoderShare, encoderBirths, encoderLayers, encoderPairs } = settings;
   if (embedding === "table" || embedding === "factored") return undefined;
   const before: EncoderConfig | undefined = saved?.encoder ?? (from === undefined ? undefined : loadCheckpoint(from).config.encoder);
   if (before && given.has("encoderLayers") && encoderLayers !== before.layers) {
@@ -135,7 +135,7 @@ export function encoderOf({ settings, from, given }: PretrainRequest, saved: Sav
     layers: before?.layers ?? encoderLayers,
     pairs: before && !given.has("encoderPairs") ? before.pairs : encoderPairs,
   };
-  return { config, share: embedding === "encoder" ? 1 : encoderShare };
+  return { config, share: embedding === "encoder" ? 1 : encoderShare, births: encoderBirths };
 }
 
 /** What a machine gives to each worker. */

@@ -74,7 +74,7 @@ export function restoreReplica(replica: Replica, { record, state, rows, puzzles 
   let next = 0;
   for (const piece of rows?.pieces() ?? []) {
     for (let at = 0; at < piece.length; at += replica.rows.size) {
-      replica.rows.row(ids[next++]!).set(piece.subarray(at, at + replica.rows.size));
+      replica.rows.put(ids[next++]!, piece.subarray(at, at + replica.rows.size));
     }
   }
   const draws = Int32Array.from(record.draws as number[]);
