@@ -7,10 +7,11 @@ import { formatDuration, parseDuration } from "../budget/duration.ts";
 import { armsOf, METHODS, runsOf } from "../compare/arms.ts";
 import { comparisonPlot } from "../compare/plot.ts";
 import { madeAlready, make, type Surroundings } from "../compare/runner.ts";
-import { type Outcome, summarize } from "../compare/summary.ts";
+import { type Outcome, type Summary, summarize } from "../compare/summary.ts";
 import { comparisonCsv, comparisonTable } from "../compare/table.ts";
 import { UserError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
+import { documentAtEnd } from "./page.ts";
 import { chooseTasks } from "./run-options.ts";
 
 interface CompareArgs {
@@ -63,7 +64,8 @@ export const compareCommand: CommandModule<object, CompareArgs> = {
       .option("out", {
         type: "string",
         demandOption: true,
-        describe: "folder for the runs and for comparison.json, .csv and .svg; runs that it holds already are not made again",
+        describe:
+          "folder for the runs and for comparison.json, .csv and .svg and report.html; runs that it holds already are not made again",
       }) as unknown as Argv<CompareArgs>,
   handler: compare,
 };
@@ -100,7 +102,7 @@ async function compare(args: CompareArgs): Promise<void> {
   const outcomes: { run: ReturnType<typeof runsOf>[number]; outcome: Outcome }[] = [];
   const runs = runsOf(arms, seeds);
   const seed = args.seed ?? "0";
-  let summary = summarize([], seed);
+  let summary: Summary = summarize([], seed);
   let spent = 0;
   let made = 0;
   for (const [i, run] of runs.entries()) {
@@ -122,10 +124,11 @@ async function compare(args: CompareArgs): Promise<void> {
     );
     outcomes.push({ run, outcome });
     // After each run: a comparison that is cut off shows what there is.
-    summary = summarize(outcomes, seed);
+    summary = { ...summarize(outcomes, seed), runs: { made: outcomes.length, planned: runs.length } };
     writeFileAtomically(join(out, "comparison.json"), `${JSON.stringify(summary, null, 2)}\n`);
     writeFileAtomically(join(out, "comparison.csv"), comparisonCsv(summary));
     writeFileAtomically(join(out, "comparison.svg"), comparisonPlot(summary));
+    documentAtEnd(out, "comparison");
   }
   console.log(json ? JSON.stringify(summary) : comparisonTable(summary));
 }

@@ -6,7 +6,7 @@ import { constants, setPriority } from "node:os";
 import { gzipSync } from "node:zlib";
 import { messageOf } from "../errors.ts";
 import { reportHtml } from "../report/html.ts";
-import type { ReportData } from "../report/report-data.ts";
+import type { DocumentData, ReportData } from "../report/report-data.ts";
 
 /** The folder is read anew at most this often, and no more than this share of the time goes into it. */
 const LEAST_SECONDS = 2;
@@ -27,7 +27,7 @@ export interface Followed {
  *
  * @param gather what the run is like now; may throw, then the last that was gathered stands
  */
-export async function follow(gather: () => ReportData): Promise<Followed> {
+export async function follow(gather: () => ReportData | DocumentData): Promise<Followed> {
   setPriority(constants.priority.PRIORITY_LOW); // the run comes first
   const token = randomBytes(24).toString("base64url");
   const latest = latestOf(gather);
@@ -56,7 +56,7 @@ interface Snapshot {
 }
 
 /** The newest state, gathered when somebody asks for it and the last is old. */
-function latestOf(gather: () => ReportData): () => Snapshot {
+function latestOf(gather: () => ReportData | DocumentData): () => Snapshot {
   let snapshot: Snapshot | undefined;
   let freshUntil = Number.NEGATIVE_INFINITY;
   return () => {

@@ -19,6 +19,7 @@ import type { TaskFiles } from "../pretrain/tasks.ts";
 import type { CompileMode, Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
 import { type MemoryArgs, memoryWishes, withMemoryFlags } from "./memory-flags.ts";
+import { documentAtEnd, PRETRAIN_LOCK } from "./page.ts";
 
 interface PretrainArgs extends MemoryArgs {
   out: string;
@@ -115,21 +116,19 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
   },
   handler: async (args) => {
     const asked = requestOf(args);
-    const folders = holdFolders(writtenFolders(asked), LOCK_FILE);
+    const folders = holdFolders(writtenFolders(asked), PRETRAIN_LOCK);
     try {
       refuseOtherState(asked);
       keepSettings(asked);
       const { saved, origins: _, ...request } = asked;
       const result = await pretrain({ ...request, workerMark: folders.mark }, saved);
+      if (asked.runDir !== undefined) documentAtEnd(asked.runDir, "training");
       console.log(args.json ? JSON.stringify(result) : `${result.checkpoint}: ${result.steps} steps, loss ${result.lmLoss.toFixed(4)}`);
     } finally {
       folders.release();
     }
   },
 };
-
-/** Stands in each folder that a pre-training writes to, while it does. */
-const LOCK_FILE = "pretrain.lock";
 
 /** A request, what the training state that it takes up says of its run, and where its settings are from. */
 type Asked = PretrainRequest & Pick<Resolved<typeof PRETRAINING>, "origins"> & { readonly saved: SavedRun | undefined };

@@ -1,12 +1,12 @@
-/** `report`: the page of a run. */
+/** `report`: the page of a run, of a pre-training or of a comparison. */
 import { join } from "node:path";
 import type { CommandModule } from "yargs";
 import { messageOf, UserError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
-import { gatherReport } from "../report/gather.ts";
 import { reportHtml } from "../report/html.ts";
-import { REPORT_FILE, readRun } from "../report/read-run-file.ts";
+import { REPORT_FILE } from "../report/read-run-file.ts";
 import { follow } from "./follow.ts";
+import { gatherPage } from "./page.ts";
 
 interface ReportArgs {
   folder: string;
@@ -18,11 +18,15 @@ interface ReportArgs {
 
 export const reportCommand: CommandModule<object, ReportArgs> = {
   command: "report <folder>",
-  describe: "Write the page of a run: timeline, curves, and every task with its answers, in one HTML file",
+  describe: "Write the page of a run (timeline, curves, every task with its answers), a pre-training or a comparison, in one HTML file",
   builder: (y) =>
     y
-      .positional("folder", { type: "string", demandOption: true, describe: "folder of the run (--run-dir); it may still be running" })
-      .option("out", { type: "string", describe: "file to write; report.html in the run's folder unless given" })
+      .positional("folder", {
+        type: "string",
+        demandOption: true,
+        describe: "folder of a run or pre-training (--run-dir), which may still be running, or of a comparison (--out)",
+      })
+      .option("out", { type: "string", describe: "file to write; report.html in the folder unless given" })
       .option("follow", {
         type: "boolean",
         default: false,
@@ -35,13 +39,12 @@ export const reportCommand: CommandModule<object, ReportArgs> = {
   handler: async ({ folder, out: given, solutions, follow: following, json }) => {
     if (following) {
       if (given !== undefined) throw new UserError("--follow serves the page and writes none: leave out --out");
-      gatherReport(readRun(folder, solutions), Date.now()); // what is wrong with the folder is told at once
-      const { url } = await follow(() => gatherReport(readRun(folder, solutions), Date.now()));
+      gatherPage(folder, solutions); // what is wrong with the folder is told at once
+      const { url } = await follow(() => gatherPage(folder, solutions));
       console.log(json ? JSON.stringify({ url }) : `${folder} is shown at ${url} (Ctrl+C ends this)`);
       return;
     }
-    const run = readRun(folder, solutions);
-    const data = gatherReport(run, Date.now());
+    const data = gatherPage(folder, solutions);
     const out = given ?? join(folder, REPORT_FILE);
     const html = reportHtml(data);
     try {
@@ -49,9 +52,14 @@ export const reportCommand: CommandModule<object, ReportArgs> = {
     } catch (error) {
       throw new UserError(`--out ${out}: can't be written: ${messageOf(error)}`, { cause: error });
     }
+    const bytes = Buffer.byteLength(html);
+    if ("kind" in data) {
+      if (json) console.log(JSON.stringify({ report: out, bytes, state: data.state, kind: data.kind }));
+      else console.log(`${out} written: a ${data.kind}, ${(bytes / 2 ** 20).toFixed(2)} MiB`);
+      return;
+    }
     for (const note of data.notes) console.error(`warning: ${note}`);
     const { tasks, testInputs, score } = data.summary;
-    const bytes = Buffer.byteLength(html);
     if (json) console.log(JSON.stringify({ report: out, bytes, state: data.state, tasks, testInputs, ...(score && { score }) }));
     else console.log(`${out} written: ${tasks} tasks, ${(bytes / 2 ** 20).toFixed(2)} MiB`);
   },

@@ -62,13 +62,19 @@ export interface ArmRun {
   readonly folder: string;
 }
 
+/** Where a run of a comparison lies below its folder. @param place of the arm among all */
+export function runFolder(place: number, arm: string, seed: string): string {
+  const plain = (text: string): string => text.replace(/[^\w.-]+/g, "-");
+  return `${place}-${plain(arm).slice(0, 40)}/seed-${plain(seed)}`;
+}
+
 /** All runs, seed by seed, so that what has been made at any moment is as even as can be. */
 export function runsOf(arms: readonly Arm[], seeds: readonly string[]): ArmRun[] {
   return seeds.flatMap((seed) =>
     arms.map((arm, i) => ({
       arm,
       seed,
-      folder: `${i}-${arm.name.replace(/[^\w.-]+/g, "-").slice(0, 40)}/seed-${seed.replace(/[^\w.-]+/g, "-")}`,
+      folder: runFolder(i, arm.name, seed),
     })),
   );
 }

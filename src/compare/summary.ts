@@ -34,6 +34,8 @@ export interface ArmSummary {
 export interface Summary {
   readonly tasks: number;
   readonly arms: readonly ArmSummary[];
+  /** of the comparison, so far */
+  readonly runs?: { readonly made: number; readonly planned: number } | undefined;
 }
 
 /** @param outcomes of the runs that were made */

@@ -1,7 +1,9 @@
 /** The page as one file: data, script and style in it, nothing fetched. */
 import { createHash } from "node:crypto";
 import { script, style } from "trm:report-page";
-import type { ReportData } from "./report-data.ts";
+import type { DocumentData, ReportData } from "./report-data.ts";
+
+const COMMANDS = { training: "pretrain", comparison: "compare" } as const;
 
 /** Text that stands for itself in HTML. */
 function escaped(text: string): string {
@@ -9,13 +11,13 @@ function escaped(text: string): string {
 }
 
 /**
- * The HTML of a run's page.
+ * The HTML of a page: of a run, a pre-training or a comparison.
  *
  * Whatever stands in the data, it stays data: no "<" of theirs is in the file, and the page runs no script but its own, known by its hash.
  *
  * @param options.follow the page is served, and asks its server for newer data at `/data`
  */
-export function reportHtml(data: ReportData, { follow = false }: { readonly follow?: boolean } = {}): string {
+export function reportHtml(data: ReportData | DocumentData, { follow = false }: { readonly follow?: boolean } = {}): string {
   const json = JSON.stringify(data).replaceAll("<", "\\u003c");
   const hash = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
   const policy = `default-src 'none'; script-src ${hash(script)}; style-src 'unsafe-inline'; img-src data:; connect-src ${follow ? "'self'" : "'none'"}; base-uri 'none'; form-action 'none'`;
@@ -25,7 +27,7 @@ export function reportHtml(data: ReportData, { follow = false }: { readonly foll
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escaped(data.title)}: trm run</title>
+<title>${escaped(data.title)}: trm ${"kind" in data ? COMMANDS[data.kind] : "run"}</title>
 <link rel="icon" href="data:,">
 <style>${style}</style>
 </head>

@@ -1,4 +1,4 @@
-/** What the page of a run shows: all that passes from `gather.ts` to `page/`, as plain JSON. Times are seconds of the run unless said otherwise. */
+/** What pages show: all that passes from `gather*.ts` to `page/`, as plain JSON. Times are seconds of the run unless said otherwise. */
 
 /** A grid in few characters: a digit a cell, rows joined by "/"; empty for the 0 x 0 grid. */
 export type PackedGrid = string;
@@ -89,7 +89,52 @@ export interface Curve {
   readonly unit: "" | "%" | "s";
   /** points that scatter: their local mean is drawn as well */
   readonly noisy: boolean;
-  readonly series: readonly { readonly name: string; readonly points: readonly (readonly [number, number])[] }[];
+  readonly series: readonly {
+    readonly name: string;
+    readonly points: readonly (readonly [number, number])[];
+    /** around the points: place, lower and upper end */
+    readonly band?: readonly (readonly [number, number, number])[] | undefined;
+  }[];
+}
+
+/** What the page of a pre-training or of a comparison shows. */
+export interface DocumentData {
+  readonly kind: "training" | "comparison";
+  readonly title: string;
+  /** when the data were gathered, Unix milliseconds */
+  readonly gatheredAt: number;
+  readonly state: ReportData["state"];
+  readonly tiles: readonly { readonly name: string; readonly large: string; readonly small?: string; readonly below?: string }[];
+  readonly sections: readonly DocumentSection[];
+  readonly notes: readonly string[];
+}
+
+export interface DocumentSection {
+  readonly title: string;
+  readonly about?: string;
+  readonly charts?: readonly Curve[];
+  readonly bars?: IntervalBars;
+  readonly table?: DocumentTable;
+  /** shown when it is asked for */
+  readonly folded?: boolean;
+}
+
+/** Shares with their intervals, 0..1 (differences -1..1), a group of bars a row. */
+export interface IntervalBars {
+  readonly measures: readonly string[];
+  readonly rows: readonly {
+    readonly name: string;
+    readonly detail: string;
+    /** in the order of the measures */
+    readonly values: readonly { readonly mean: number; readonly low: number; readonly high: number }[];
+  }[];
+}
+
+/** The first cell of a row is its head; columns after the first are of numbers unless said otherwise. */
+export interface DocumentTable {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  readonly texts?: boolean;
 }
 
 export interface TaskReport {

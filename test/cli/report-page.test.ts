@@ -66,6 +66,27 @@ test("the page of a run opens without a complaint, asks for nothing, and counts 
   assert.equal(await tile("Tasks worked on"), String(Object.keys(submission).length));
   assert.deepEqual((await listed(page)).sort(), Object.keys(submission).sort());
 
+  // Bars of test inputs by the share of votes of their first answer, with how many of these are right.
+  const firsts = Object.entries(candidates).flatMap(([id, tests]) => tests.map(([first], i) => same(first?.grid, solutions[id]![i])));
+  const histogram = await page.$eval(".histogram", (bars) => bars.getAttribute("aria-label")!);
+  const sum = (pattern: RegExp): number => [...histogram.matchAll(pattern)].reduce((total, [, number]) => total + Number(number), 0);
+  assert.equal(sum(/(\d+) test inputs?/g), firsts.length, histogram);
+  assert.equal(sum(/right in (\d+)/g), firsts.filter(Boolean).length);
+  const numbers = await page.$$eval(".histogram span", (all) => all.map((each) => Number(each.textContent)));
+  assert.equal(
+    numbers.reduce((a, b) => a + b, 0),
+    firsts.length,
+  );
+  // What the same votes would have solved, counted otherwise: by count as handed in.
+  const byWeight = await page.$$eval(".vote-weights tbody tr", (rows) =>
+    rows.map((row) => [...row.children].map((cell) => cell.textContent!)),
+  );
+  assert.deepEqual(
+    byWeight.map(([name]) => name),
+    ["count (this run)", "halting", "agreement"],
+  );
+  assert.equal(byWeight[0]![2], `${((100 * solved) / inputs.length).toFixed(1)} %`);
+
   for (const [id, tests] of Object.entries(submission)) {
     await page.goto(`${page.url().split("#")[0]}#${id}`);
     assert.equal(await chosen(page), id);

@@ -6,12 +6,18 @@ import { axisNumber, count, duration, ticks } from "./numbers.ts";
 const HEIGHT = 190;
 const MARGIN = { left: 46, right: 12, top: 10, bottom: 24 };
 
+/** Series that are told apart: by colours, and further ones by the same colours dashed. */
+const SOLID = 3;
+const SERIES = 6;
+const colorOf = (i: number): string => `var(--series-${(i % SOLID) + 1})`;
+
 type Point = readonly [number, number];
 
 export function chart({ title, x, unit, noisy, series }: Curve): HTMLElement {
   const all = series.flatMap(({ points }) => points);
   const [x0, x1] = rangeOf(all.map(([at]) => at));
-  const [low, high] = rangeOf(all.map(([, value]) => value));
+  const bands = series.flatMap(({ band = [] }) => band.flatMap(([, from, to]) => [from, to]));
+  const [low, high] = rangeOf([...all.map(([, value]) => value), ...bands]);
   const y0 = unit === "%" || low >= 0 ? 0 : low;
   const y1 = unit === "%" ? Math.min(100, Math.max(10, high * 1.05)) : high > y0 ? y0 + (high - y0) * 1.05 : y0 + 1;
   const shown = (value: number): string => `${Number(value.toPrecision(3))}${unit === "" ? "" : ` ${unit}`}`;
@@ -23,8 +29,8 @@ export function chart({ title, x, unit, noisy, series }: Curve): HTMLElement {
     "p",
     { class: "legend" },
     ...series.map(({ name }, i) => {
-      const swatch = element("i");
-      swatch.style.background = `var(--series-${(i % 3) + 1})`;
+      const swatch = element("i", { class: i % SERIES >= SOLID ? "dashed" : "" });
+      swatch.style.setProperty("--color", colorOf(i));
       return element("span", {}, swatch, `${name} `, values[i]!);
     }),
   );
@@ -68,14 +74,21 @@ export function chart({ title, x, unit, noisy, series }: Curve): HTMLElement {
       const text = x === "seconds" ? duration(value) : count(value);
       across.append(svg("text", { x: toX(value), y: HEIGHT - 6, "text-anchor": "middle" }, text));
     }
+    const around = series.flatMap(({ band = [] }, i) => {
+      if (band.length < 2) return [];
+      const [upper, lower] = [band.map(([at, , to]) => [at, to]), band.toReversed().map(([at, from]) => [at, from])];
+      const points = [...upper, ...lower].map(([px, py]) => `${toX(px!).toFixed(1)},${toY(py!).toFixed(1)}`).join(" ");
+      return [svg("polygon", { points, fill: colorOf(i), opacity: 0.14 })];
+    });
     const lines = series.flatMap(({ points }, i) => {
-      const color = `var(--series-${(i % 3) + 1})`;
+      const color = colorOf(i);
       const line = (of: readonly Point[], attributes: Record<string, unknown>): SVGElement =>
         svg("polyline", {
           points: of.map(([px, py]) => `${toX(px).toFixed(1)},${toY(py).toFixed(1)}`).join(" "),
           fill: "none",
           stroke: color,
           "stroke-linejoin": "round",
+          "stroke-dasharray": i % SERIES >= SOLID ? "5 3" : undefined,
           ...attributes,
         });
       if (points.length === 1) return [svg("circle", { cx: toX(points[0]![0]), cy: toY(points[0]![1]), r: 3.5, fill: color })];
@@ -90,7 +103,7 @@ export function chart({ title, x, unit, noisy, series }: Curve): HTMLElement {
       y1: MARGIN.top,
       y2: HEIGHT - MARGIN.bottom,
     });
-    const picture = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, "aria-hidden": "true" }, across, ...lines, cursor);
+    const picture = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, "aria-hidden": "true" }, across, ...around, ...lines, cursor);
     plot.replaceChildren(picture);
     tell();
   };

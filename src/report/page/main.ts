@@ -1,19 +1,15 @@
-/** The page of a run. It draws what stands in its own data; a page that follows a run asks for them again and again. */
-import type { ReportData } from "../report-data.ts";
+/** A page. It draws what stands in its own data; one that follows a run asks for them again and again. */
+import type { DocumentData, ReportData } from "../report-data.ts";
 import { chart } from "./chart.ts";
+import { DocumentPage } from "./document.ts";
 import { element } from "./element.ts";
 import { keepPreferences, readPreferences } from "./preferences.ts";
+import { STATES } from "./states.ts";
 import { summarySection } from "./summary.ts";
 import { type ListChoice, TaskList } from "./task-list.ts";
 import { taskView } from "./task-view.ts";
 import { timelineSection } from "./timeline.ts";
 import { type Judged, judge } from "./verdict.ts";
-
-const STATES = {
-  running: { text: "running", kind: "live" },
-  finished: { text: "finished", kind: "good" },
-  "broken-off": { text: "broken off", kind: "bad" },
-} as const;
 
 /** Between two questions to the server of a run that is followed. */
 const ASK_MILLIS = 3000;
@@ -312,14 +308,14 @@ function isNarrow(): boolean {
 }
 
 /** Asks the server for newer data until the run is over, or the server is. */
-function keepUp(page: Page, data: ReportData): void {
+function keepUp<D extends ReportData | DocumentData>(page: { show(data: D): void }, data: D): void {
   let tag: string | undefined;
   const ask = async (): Promise<void> => {
     try {
       const answer = await fetch(`/data${location.search}`, { headers: tag === undefined ? {} : { "If-None-Match": tag } });
       if (answer.status === 200) {
         tag = answer.headers.get("ETag") ?? undefined;
-        const newer = (await answer.json()) as ReportData;
+        const newer = (await answer.json()) as D;
         page.show(newer);
         if (newer.state === "finished") return;
       }
@@ -329,7 +325,11 @@ function keepUp(page: Page, data: ReportData): void {
   if (data.state !== "finished") setTimeout(ask, ASK_MILLIS);
 }
 
-const page = new Page(document.body);
-const data = JSON.parse(document.getElementById("report-data")!.textContent!) as ReportData;
-page.show(data);
-if ("follow" in document.documentElement.dataset) keepUp(page, data);
+function begin<D extends ReportData | DocumentData>(page: { show(data: D): void }, data: D): void {
+  page.show(data);
+  if ("follow" in document.documentElement.dataset) keepUp(page, data);
+}
+
+const given = JSON.parse(document.getElementById("report-data")!.textContent!) as ReportData | DocumentData;
+if ("kind" in given) begin(new DocumentPage(document.body), given);
+else begin(new Page(document.body), given);

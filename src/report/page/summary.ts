@@ -1,6 +1,7 @@
 /** What came of the run, in a few large numbers. */
 import type { ReportData } from "../report-data.ts";
 import { element } from "./element.ts";
+import { voteShares } from "./histogram.ts";
 import { count, duration, percent } from "./numbers.ts";
 import { type Judged, VERDICTS, type Verdict } from "./verdict.ts";
 
@@ -38,6 +39,7 @@ export function summarySection({ summary, notes, state }: ReportData, judged: re
     ...notes.map((note) => element("p", { class: "notice" }, note)),
     element("div", { class: "tiles" }, ...tiles),
     taskMap(judged),
+    voteShares(judged),
     summary.voteWeights.length > 1 && voteWeights(summary),
     engine !== undefined && element("p", { class: "soft", style: "margin-top: 10px; font-size: 13.5px" }, engine),
   );
@@ -95,7 +97,8 @@ function taskMap(judged: readonly Judged[]): HTMLElement {
   );
 }
 
-function tile(
+/** A number with what it is, and a line below. */
+export function tile(
   name: string,
   [large, small]: readonly [string, string?],
   below: string,
