@@ -7,9 +7,10 @@ import { loadCheckpoint } from "../../src/checkpoint/load.ts";
 import { saveCheckpoint } from "../../src/checkpoint/save.ts";
 import { listSnapshots } from "../../src/checkpoint/snapshots.ts";
 import { loadTrainingState, type TrainingState } from "../../src/checkpoint/training-state.ts";
+import { FIRST_CODE_ID, isCode } from "../../src/data/augmentation-codes.ts";
 import { adapterSize } from "../../src/model/config.ts";
 import { flattenParameters, parameterLayout } from "../../src/model/parameters.ts";
-import { folder, lastLine, runArguments, toyCheckpoint, trm } from "./toy.ts";
+import { folder, lastLine, runArguments, SAMPLE, toyCheckpoint, trm } from "./toy.ts";
 
 /** Runs a method. @returns what it printed, and the state that it left */
 async function adapted(name: string, ...options: string[]): Promise<{ result: RunResult; state: TrainingState }> {
@@ -49,4 +50,41 @@ test("run --method latent-search goes on from the start that is clearly better, 
   for (const name of ["weights", "ema"]) assert.deepEqual(state.state.get(name)!.data, weights, name);
   const ids = state.puzzles as number[];
   assert.ok(Math.max(...ids) <= 6 * 4, `rows of other starts are left: ${ids}`);
+});
+
+test("--embedding factored: pre-training keeps codes in the checkpoint, an adaptation goes on from them with a row for each task", async () => {
+  const checkpoint = join(folder, "factored");
+  const shape = "--hidden-size 16 --num-heads 2 --batch-size 8 --canvas 8 --variants 5 --engine wasm --embedding factored --lr-puzzle 0.1";
+  const lives = ["--row-visits", "6", "--row-slots", "10"];
+  lastLine(await trm("pretrain", ...shape.split(" "), ...lives, "--tasks", SAMPLE, "--steps", "6", "--out", checkpoint, "--json"));
+  const { codes } = loadCheckpoint(checkpoint).puzzleEmbedding;
+  assert.ok(codes!.filter((value) => value !== 0).length > 20 * 16, "codes were trained");
+  const { state } = await adapted(
+    "factored-run",
+    "--checkpoint",
+    checkpoint,
+    "--embedding",
+    "factored",
+    "--steps",
+    "3",
+    "--lr-puzzle",
+    "1e-6",
+  );
+  const ids = state.puzzles as number[];
+  const rows = [...state.rows!.pieces()].flatMap((piece) => [...piece]);
+  const codeIds = ids.filter(isCode);
+  // Four variants a task, of which the first one's id is the task's.
+  assert.ok(
+    ids.every((id) => isCode(id) || (id % 4 === 1 && id < 24)),
+    `rows of variants: ${ids}`,
+  );
+  assert.ok(codeIds.length > 10);
+  for (const [place, id] of ids.entries()) {
+    if (!isCode(id)) continue;
+    const known = codes!.subarray(16 * (id - FIRST_CODE_ID), 16 * (id - FIRST_CODE_ID + 1));
+    assert.ok(
+      known.every((value, i) => Math.abs(rows[16 * place + i]! - value) < 1e-5),
+      `code ${id}`,
+    );
+  }
 });

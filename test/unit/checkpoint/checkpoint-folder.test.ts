@@ -64,6 +64,22 @@ test("a checkpoint comes back as it was saved, and its folder holds three files"
   assert.equal(loaded.folder, folder);
 });
 
+test("codes of augmentations come back as they were saved; a file that has only some of them is refused", () => {
+  const saved = content();
+  const codes = Float32Array.from({ length: 108 * 8 }, (_, i) => i / 4);
+  saveCheckpoint(folder, { ...saved, puzzleEmbedding: { ...saved.puzzleEmbedding, codes } });
+  const loaded = loadCheckpoint(folder);
+  assert.deepEqual(loaded.puzzleEmbedding, { ...saved.puzzleEmbedding, codes });
+  assert.deepEqual([...loaded.trunk.keys()].sort(), [...saved.trunk.keys()].sort());
+  tamper((tensors) => assert.deepEqual(tensors.get("puzzle_emb.colours")!.shape, [10, 10, 8]));
+  tamper((tensors) => tensors.delete("puzzle_emb.dihedral"));
+  assert.throws(() => loadCheckpoint(folder), /tensor puzzle_emb.dihedral \[8, 8\] is missing/);
+  assert.throws(
+    () => saveCheckpoint(folder, { ...saved, puzzleEmbedding: { ...saved.puzzleEmbedding, codes: codes.subarray(8) } }),
+    /puzzle_emb.colours/,
+  );
+});
+
 test("missing, extra, mis-shaped and not finite tensors are listed in one message", () => {
   saveCheckpoint(folder, content());
   tamper((tensors) => {

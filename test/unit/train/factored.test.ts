@@ -15,8 +15,10 @@ import {
 } from "../../../src/data/augmentation-codes.ts";
 import { planPuzzles } from "../../../src/data/build.ts";
 import { openPretraining } from "../../../src/data/pretraining-stream.ts";
-import { PuzzleEmbedding } from "../../../src/model/puzzle-embedding.ts";
+import { PuzzleEmbedding, type RowStart } from "../../../src/model/puzzle-embedding.ts";
 import { signSgd } from "../../../src/optim/sign-sgd.ts";
+import type { Job } from "../../../src/parallel/job.ts";
+import { rowStartOf } from "../../../src/parallel/work-data.ts";
 import { createRandom } from "../../../src/random.ts";
 import { difference } from "../../golden/npz.ts";
 import { exampleAt, pairOfRanks, RATES, stream, tinyReplica } from "./tiny-replica.ts";
@@ -68,6 +70,28 @@ test("an embedding is the sum of its rows, and its gradient that of each of them
   const moved = Math.fround(0.05);
   assert.deepEqual([...rows.row(code)], [Math.fround(10 - moved), Math.fround(20 + moved)], "sums 2 and -3, a tenth of the rate");
   assert.deepEqual(new Set(rows.touched()), new Set([2, 4, code]));
+});
+
+test("codes begin at the checkpoint's, or at zero; a table of variants begins with the checkpoint's codes worked in", () => {
+  const codes = Float32Array.from({ length: CODE_COUNT * 2 }, (_, i) => i);
+  const start: RowStart = (id, out) => out.set([id, 1000]);
+  const rows = (factored: boolean, known?: Float32Array) => {
+    const job = { model: { puzzleEmbeddingSize: 2 }, data: { factored } } as unknown as Job;
+    const data = { plan, exampleAt: () => assert.fail(), epochLength: 1 };
+    return new PuzzleEmbedding(2, rowStartOf(job, { start, codes: known }, data), undefined, factored ? factoredParts(plan) : undefined);
+  };
+  const { firstPuzzleId, variants } = plan.groups[1]!;
+  assert.deepEqual([...rows(true, codes).row(FIRST_CODE_ID + 3)], [6, 7]);
+  assert.deepEqual([...rows(true).row(FIRST_CODE_ID + 3)], [0, 0]);
+  assert.deepEqual([...rows(true, codes).row(firstPuzzleId)], [firstPuzzleId, 1000]);
+  const ids = Array.from({ length: variants.length }, (_, v) => firstPuzzleId + v);
+  const [ofTable, factored, plain] = [rows(false, codes).embeddings(ids), rows(true, codes).embeddings(ids), rows(false).embeddings(ids)];
+  ids.forEach((id, v) => {
+    const added = [0, 1].map((i) => codesOf(variants.at(v)).reduce((sum, code) => sum + codes[2 * (code - FIRST_CODE_ID) + i]!, 0));
+    assert.deepEqual([...ofTable.subarray(2 * v, 2 * v + 2)], [id + added[0]!, 1000 + added[1]!]);
+    assert.deepEqual([...factored.subarray(2 * v, 2 * v + 2)], [firstPuzzleId + added[0]!, 1000 + added[1]!]);
+    assert.deepEqual([...plain.subarray(2 * v, 2 * v + 2)], [id, 1000]);
+  });
 });
 
 /** Puzzles 0 to 4 of the tiny stream as variants of two tasks. */
