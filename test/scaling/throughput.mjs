@@ -1,6 +1,6 @@
 /**
  * Training examples and predictions a second, against workers that train one model and against shards side by side:
- * `node test/scaling/throughput.mjs [--workers 1,2,4] [--shards 1,2,4] [--repeats 3] [--seconds 20] [--engine wasm] [--checkpoint DIR]
+ * `node test/scaling/throughput.mjs [--workers 1,2,4] [--shards 1,2,4] [--repeats 3] [--seconds 30] [--engine wasm] [--checkpoint DIR]
  * [--challenges F] [--batch-size 32]`. On one machine: where there are fewer cores than processes, that is what it shows.
  */
 import { mkdtempSync, rmSync } from "node:fs";
@@ -14,7 +14,7 @@ const { values } = parseArgs({
     workers: { type: "string", default: "1,2,4" },
     shards: { type: "string", default: "1,2,4" },
     repeats: { type: "string", default: "3" },
-    seconds: { type: "string", default: "20" },
+    seconds: { type: "string", default: "30" },
     engine: { type: "string", default: "wasm" },
     checkpoint: { type: "string", default: "checkpoints/sample" },
     challenges: { type: "string", default: "submission/sample-challenges.json" },
@@ -42,6 +42,7 @@ async function rates(workers, shard) {
     ],
     ...(shard === undefined ? [] : ["--shard", shard]),
   );
+  if (result.steps === 0 || result.votes === 0) throw new Error(`a run of ${values.seconds} s made no step: raise --seconds`);
   return { examples: (result.steps * batch) / result.seconds.adapt, predictions: result.votes / result.seconds.predict };
 }
 
