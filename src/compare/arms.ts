@@ -8,13 +8,14 @@ export interface Arm {
   readonly options: readonly string[];
 }
 
-/** Methods by name; `scratch` is the full method on random weights. */
+/** Methods by name; `factored` is the full method with a puzzle row for each task, `scratch` the full one on random weights. */
 export const METHODS: Readonly<Record<string, readonly string[]>> = {
   full: ["--method", "full"],
   embeddings: ["--method", "embeddings"],
   "embeddings-then-full": ["--method", "embeddings-then-full"],
   lora: ["--method", "lora"],
   "latent-search": ["--method", "latent-search"],
+  factored: ["--method", "full", "--embedding", "factored"],
   none: ["--method", "none"],
   scratch: ["--method", "full", "--scratch"],
 };

@@ -54,6 +54,14 @@ test("arms are methods times starts, and those written out; scratch has one star
   );
   assert.deepEqual(arms[1]!.options, ["--method", "full", "--start", "normal"]);
   assert.deepEqual(arms[3]!.options, ["--method", "full", "--lr-trunk", "1e-5"]);
+  const searched = armsOf(["latent-search", "lora", "factored"], ["mean", "normal"], []).map(({ options }) => options.join(" "));
+  assert.deepEqual(searched, [
+    "--method latent-search", // has starts of its own
+    "--method lora --start mean",
+    "--method lora --start normal",
+    "--method full --embedding factored --start mean",
+    "--method full --embedding factored --start normal",
+  ]);
   assert.throws(() => armsOf(["best"], ["mean"], []), /--methods best: expected some of full, embeddings/);
   assert.throws(() => armsOf(["full"], ["mean"], ["full: --steps 3"]), /two arms are called "full"/);
   assert.throws(() => armsOf([], ["mean"], ["nothing"]), /expected a name and options/);
