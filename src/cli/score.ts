@@ -9,7 +9,7 @@ import { UserError } from "../errors.ts";
 import { readAnswers } from "../predict/candidate-file.ts";
 import { haltingScaleOf } from "../report/gather.ts";
 import { readRun } from "../report/read-run-file.ts";
-import { scoresByWeighting, type WeightingScore } from "../report/vote-weights.ts";
+import { ballotOf, scoresByWeighting, type WeightingScore } from "../report/vote-weights.ts";
 import { scoreAnswers, scoreTable, scoreToJson } from "../score/pass-at-k.ts";
 
 interface ScoreArgs {
@@ -53,7 +53,7 @@ export const scoreCommand: CommandModule<object, ScoreArgs> = {
 function runByWeight(folder: string, solutions: Solutions): WeightingScore[] {
   const { tasks, votes, events } = readRun(folder);
   const chosen = tasks.flatMap(({ entry, chosen }) => (chosen ? [entry as Task] : []));
-  return scoresByWeighting(votes, chosen, solutions, haltingScaleOf(events));
+  return scoresByWeighting(ballotOf(votes, chosen), votes, chosen, solutions, haltingScaleOf(events));
 }
 
 function weightLines(scores: readonly WeightingScore[]): string[] {

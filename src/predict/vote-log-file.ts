@@ -124,7 +124,8 @@ function entryOf(payload: Buffer): VoteEntry | undefined {
   const [rows, cols] = [payload.readUInt8(15), payload.readUInt8(16)];
   const end = VOTE_HEAD + Math.ceil((rows * cols) / 2);
   if (payload.length !== end + (isWatched ? AGREEMENT_BYTES : 0)) return undefined;
-  const cells = Uint8Array.from({ length: rows * cols }, (_, i) => (payload[VOTE_HEAD + (i >> 1)]! >> (4 * (i & 1))) & 15);
+  const cells = new Uint8Array(rows * cols);
+  for (let i = 0; i < cells.length; i++) cells[i] = (payload[VOTE_HEAD + (i >> 1)]! >> (4 * (i & 1))) & 15;
   const vote = {
     task: payload.readUInt32LE(1),
     testIndex: payload.readUInt16LE(5),

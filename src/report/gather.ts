@@ -10,7 +10,7 @@ import { numberOf, type RunEvent } from "./run-events.ts";
 import { scoreOverTime } from "./score-over-time.ts";
 import { type Answered, scoreOf, taskReports, withinCharacters } from "./task-reports.ts";
 import { timelineOf } from "./timeline.ts";
-import { scoresByWeighting } from "./vote-weights.ts";
+import { scoresByWeighting, type WeightingScore } from "./vote-weights.ts";
 
 /** Grids may take this much of the page; then candidates are left out, those with the fewest votes first. */
 const MOST_CHARACTERS = 12e6;
@@ -25,8 +25,12 @@ export function gatherReport(run: ReadRun, now: number): ReportData {
   const result = events.findLast(({ event }) => event === "result");
   const isOver = result !== undefined && !events.slice(events.lastIndexOf(result)).some(({ event }) => event === "goes-on");
   const elapsedSeconds = (isOver ? result : events.at(-1))?.seconds ?? 0; // the report itself comes after the result
-  const overTime = solutions && scoreOverTime(run.votes, chosen, solutions, events);
-  const voteWeights = solutions ? scoresByWeighting(run.votes, chosen, solutions, haltingScaleOf(events)) : [];
+  let voteWeights: WeightingScore[] = [];
+  const overTime =
+    solutions &&
+    scoreOverTime(run.votes, chosen, solutions, events, (ballot) => {
+      voteWeights = scoresByWeighting(ballot, run.votes, chosen, solutions, haltingScaleOf(events));
+    });
   const summary = { ...summaryOf(run, all, chosen, result), voteWeights, elapsedSeconds };
   return {
     title: run.title,

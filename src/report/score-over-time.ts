@@ -19,12 +19,14 @@ const KS = [1, 2, 10] as const;
  * between the times at which the log tells how many there were.
  *
  * @param chosen tasks worked on, in the order that votes number them
+ * @param counted is given the ballot once all votes are in it: to count them takes seconds where there are many
  */
 export function scoreOverTime(
   entries: readonly VoteEntry[],
   chosen: readonly Task[],
   solutions: Solutions,
   events: readonly RunEvent[],
+  counted?: (ballot: Ballot) => void,
 ): Curve | undefined {
   const known = new Map(chosen.flatMap(({ id }) => (solutions.has(id) ? [[id, solutions.get(id)!] as const] : [])));
   if (known.size === 0 || entries.length === 0) return undefined;
@@ -35,7 +37,6 @@ export function scoreOverTime(
   const every = Math.max(1, Math.ceil(votesInLast / INSTANTS));
   const points = KS.map((): [number, number][] => []);
   const ballot = new Ballot();
-  const counted = new Set<string>();
   const score = (seconds: number): void => {
     const { passAtK } = scoreAnswers(ballot.rankedAll(chosen), known, KS);
     for (const [i, k] of KS.entries())
@@ -47,15 +48,11 @@ export function scoreOverTime(
     if (entry.kind === "stage") {
       stage++;
       made = 0;
-      counted.clear();
       ballot.beginStage();
     } else if (stage > 0) {
-      const { task, testIndex, variant, grid, qHaltLogit } = entry.vote;
+      const { task, variant, ...vote } = entry.vote;
       const taskId = chosen[task]?.id;
-      const key = `${task}:${testIndex}:${variant}`;
-      if (taskId === undefined || counted.has(key)) continue;
-      counted.add(key);
-      ballot.add({ taskId, testIndex, grid, qHaltLogit, order: variant });
+      if (taskId === undefined || !ballot.add({ ...vote, taskId, order: variant })) continue;
       made++;
     }
     const next = entries[at + 1];
@@ -64,6 +61,7 @@ export function scoreOverTime(
       if (isEnd || made % every === 0) score(timeOf(made));
     } else if (isEnd && stageEnds[stage - 1] !== undefined) score(stageEnds[stage - 1]!);
   }
+  counted?.(ballot);
   const longest = Math.max(...[...ballot.rankedAll(chosen).values()].flat().map((list) => list.length));
   const series = KS.flatMap((k, i) => (k <= Math.max(2, longest) ? [{ name: `pass@${k}`, points: points[i]! }] : []));
   return series[0]!.points.length > 0 ? { title: "Solved test inputs", x: "seconds", unit: "%", noisy: false, series } : undefined;

@@ -13,23 +13,9 @@ export interface WeightingScore {
   readonly "pass@2": number;
 }
 
-/**
- * Scores all stages' votes as a run counts them: a later stage's answers come first.
- *
- * @param chosen tasks worked on, in the order that votes number them
- * @param scale  what pairs held back have told of the halting head, if anything
- * @returns one score a weighting that the votes tell enough for; none where no task with a vote has a solution
- */
-export function scoresByWeighting(
-  entries: readonly VoteEntry[],
-  chosen: readonly Task[],
-  solutions: Solutions,
-  scale: HaltingScale | undefined,
-): WeightingScore[] {
-  const known = new Map(chosen.flatMap(({ id }) => (solutions.has(id) ? [[id, solutions.get(id)!] as const] : [])));
+/** The votes of all stages, as a run counts them. @param chosen tasks worked on, in the order that votes number them */
+export function ballotOf(entries: readonly VoteEntry[], chosen: readonly Task[]): Ballot {
   const ballot = new Ballot();
-  const votes = entries.flatMap((entry) => (entry.kind === "vote" ? [entry.vote] : []));
-  if (known.size === 0 || votes.length === 0) return [];
   for (const entry of entries) {
     if (entry.kind === "stage") ballot.beginStage();
     else if (chosen[entry.vote.task]) {
@@ -37,7 +23,27 @@ export function scoresByWeighting(
       ballot.add({ ...vote, taskId: chosen[task]!.id, order: variant });
     }
   }
-  const isWatched = votes.every(({ agreement }) => agreement !== undefined);
+  return ballot;
+}
+
+/**
+ * Scores the answers of all stages: a later stage's come first.
+ *
+ * @param entries   that the ballot holds
+ * @param chosen    tasks worked on
+ * @param scale     what pairs held back have told of the halting head, if anything
+ * @returns one score a weighting that the votes tell enough for; none where no task with a vote has a solution
+ */
+export function scoresByWeighting(
+  ballot: Ballot,
+  entries: readonly VoteEntry[],
+  chosen: readonly Task[],
+  solutions: Solutions,
+  scale: HaltingScale | undefined,
+): WeightingScore[] {
+  const known = new Map(chosen.flatMap(({ id }) => (solutions.has(id) ? [[id, solutions.get(id)!] as const] : [])));
+  if (known.size === 0 || ballot.total === 0) return [];
+  const isWatched = entries.every((entry) => entry.kind === "stage" || entry.vote.agreement !== undefined);
   return [...weighersFor(scale, isWatched)].map(([name, weigher]) => {
     const { passAtK } = scoreAnswers(ballot.rankedAll(chosen, weigher), known, [1, 2]);
     return { name, "pass@1": passAtK.get("pass@1")!, "pass@2": passAtK.get("pass@2")! };
