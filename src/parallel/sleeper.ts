@@ -172,7 +172,8 @@ export class Sleeper implements Laborer {
       for (const item of part) {
         const task = data.tasks[item.task]!;
         const { rows, cols, cells } = (item.trained ? task.train : task.test)[item.testIndex]!.input;
-        const random = this.#random.fork(`${item.task}:${item.testIndex}:${item.variant}`);
+        const { start = 0 } = item;
+        const random = this.#random.fork(`${item.task}:${item.testIndex}:${item.variant}${start > 0 ? `:${start}` : ""}`);
         let answer = 0;
         while (answer < ANSWERS - 1 && random.uniform() >= AGREEMENT) answer++;
         const changed = cells.slice();
