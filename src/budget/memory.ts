@@ -1,5 +1,7 @@
 /** What a worker needs of memory, as a formula whose numbers were measured (`bench --memory` does it again), and how a batch is cut to fit. */
+
 import { adapterSize, innerSize, type ModelConfig, trunkSize } from "../model/config.ts";
+import { encoderSize } from "../model/encoder-config.ts";
 
 /** How a worker computes, as far as memory goes. */
 export interface Means {
@@ -18,6 +20,8 @@ export interface Work {
   readonly kind: "training" | "prediction";
   /** rank of the adapters that learn in place of the trunk; the trunk unless given */
   readonly loraRank?: number | undefined;
+  /** blocks of an encoder that is trained too, if any; as many of its rows go together as take no more than the trunk's */
+  readonly encoderLayers?: number | undefined;
   /** blocks are computed again for the gradient */
   readonly recompute: boolean;
 }
@@ -66,13 +70,16 @@ export function memoryDemand(work: Work, means: Means): MemoryDemand {
   const trunk = trunkSize(model);
   // Under adapters the trunk itself is there as in a prediction: as it is, in parts, and with them worked in.
   const adapters = kind === "training" && work.loraRank !== undefined ? adapterSize(model, work.loraRank) : undefined;
-  const held = adapters === undefined ? (trunks[kind] + again) * trunk : (trunks.prediction + again) * trunk + trunks.training * adapters;
+  const encoder = work.encoderLayers === undefined ? 0 : encoderSize(model, { layers: work.encoderLayers });
+  const ofTrunk =
+    adapters === undefined ? (trunks[kind] + again) * trunk : (trunks.prediction + again) * trunk + trunks.training * adapters;
+  const held = ofTrunk + trunks[kind] * encoder;
   const carriedBytes = kind === "training" ? 4 * 2 * positions * model.hiddenSize : 0;
   return {
     fixedBytes: (means.device === "gpu" ? GPU_BASE : base) + 4 * held,
     rowBytes: 4 * slack * positions * numbersPerToken(work, means),
     carriedBytes,
-    snapshot: { fixedBytes: kind === "training" ? 4 * 4 * (adapters ?? trunk) : 0, rowBytes: carriedBytes },
+    snapshot: { fixedBytes: kind === "training" ? 4 * 4 * ((adapters ?? trunk) + encoder) : 0, rowBytes: carriedBytes },
   };
 }
 

@@ -2,6 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { InputError, UserError } from "../errors.ts";
+import type { EncoderConfig } from "../model/encoder-config.ts";
 import { type Moved, MovedSum, movedByPart, partOf } from "../model/moved.ts";
 import { rowStatistics } from "../model/puzzle-embedding.ts";
 import type { ModelConfig, TrainingRecord } from "./config.ts";
@@ -38,6 +39,8 @@ export interface Inspection {
     readonly training: TrainingRecord;
     readonly parameters: number;
     readonly parts: readonly Part[];
+    /** what makes puzzle embeddings of demonstrations, where there is such a part; not counted among the parameters above */
+    readonly encoder?: EncoderConfig & { readonly parameters: number; readonly parts: readonly Part[] };
     /** from another checkpoint, where one was named */
     readonly moved?: {
       readonly since: string;
@@ -94,6 +97,11 @@ const ABOUT: readonly [RegExp, string][] = [
   [/^embed_tokens$/, "tokens to vectors"],
   [/^lm_head$/, "answer head"],
   [/^q_head$/, "halting head"],
+  [/^encoder\.embed_tokens$/, "tokens of inputs and outputs to vectors"],
+  [/^encoder\.slots$/, "slots of a pair"],
+  [/^encoder\.no_pair$/, "in the place of pairs that there are not"],
+  [/^encoder\.pool$/, "cells of a pair to its vector"],
+  [/^encoder\.out$/, "vectors to a row"],
   [/self_attn$/, "attention"],
   [/mlp$/, "SwiGLU"],
 ];
@@ -131,29 +139,34 @@ export function inspectFolder(folder: string, { identifiers, since }: InspectOpt
 }
 
 function describeCheckpoint(checkpoint: Checkpoint): NonNullable<Inspection["checkpoint"]> {
-  const { config, trunk, folder, files } = checkpoint;
-  const groups = new Map<string, Tensor[]>();
-  for (const name of expectedShapes(config.model).keys()) {
-    const tensor = trunk.get(name)!;
-    const part = partOf(name);
-    groups.set(part, [...(groups.get(part) ?? []), tensor]);
-  }
+  const { config, trunk, encoder, folder, files } = checkpoint;
+  const groups = byPart([...expectedShapes(config.model).keys()].map((name) => [name, trunk.get(name)!]));
   const stored: Record<string, number> = {};
   withFile(modelFile(folder, files), (source) => {
     for (const { dtype } of readSafetensorsHeader(source, join(folder, MODEL_FILE)).entries) stored[dtype] = (stored[dtype] ?? 0) + 1;
   });
   const parts = [...groups].map(([name, tensors]) => describePart(name, tensors));
+  const ofEncoder = [...byPart(encoder ?? [])].map(([name, tensors]) => describePart(name, tensors));
+  const sum = (of: readonly Part[]): number => of.reduce((all, part) => all + part.parameters, 0);
   return {
     model: config.model,
     canvas: config.canvas,
     training: config.training,
-    parameters: parts.reduce((sum, part) => sum + part.parameters, 0),
+    parameters: sum(parts),
     parts,
+    ...(config.encoder && { encoder: { ...config.encoder, parameters: sum(ofEncoder), parts: ofEncoder } }),
     precision: {
       stored,
       bfloat16: [...groups].filter(([, tensors]) => tensors.every(({ data }) => isBfloat16(data))).map(([name]) => name),
     },
   };
+}
+
+/** Tensors that belong together, by the name of their part, in the order given. */
+function byPart(tensors: Iterable<readonly [string, Tensor]>): Map<string, Tensor[]> {
+  const groups = new Map<string, Tensor[]>();
+  for (const [name, tensor] of tensors) groups.set(partOf(name), [...(groups.get(partOf(name)) ?? []), tensor]);
+  return groups;
 }
 
 /** @throws UserError where the other is of another shape */

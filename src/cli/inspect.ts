@@ -85,6 +85,7 @@ function describe(
   if (checkpoint) {
     sections.push(["model", describeModel(checkpoint)]);
     sections.push(["parameters", describeParts(checkpoint)]);
+    if (checkpoint.encoder) sections.push(["encoder", describeEncoder(checkpoint.encoder)]);
   }
   if (checkpoint?.moved) sections.push(["moved", describeMoved(checkpoint.moved)]);
   sections.push(["embeddings", describeEmbedding(puzzleEmbedding)]);
@@ -124,10 +125,17 @@ function many(count: number, what: string): string {
 
 function describeParts({ parts, parameters, precision }: NonNullable<Inspection["checkpoint"]>): string[] {
   const stored = Object.entries(precision.stored).map(([dtype, tensors]) => `${tensors} tensors in ${dtype}`);
-  const line = ({ name, about, parameters, rms, greatest }: Part): string =>
-    `${name.padEnd(28)} ${String(parameters).padStart(9)}   rms ${rms.toPrecision(3).padEnd(9)} greatest ${greatest.toPrecision(3).padEnd(9)} ${about}`;
   const half = precision.bfloat16.length > 0 ? [`exact in bfloat16 too: ${precision.bfloat16.join(", ")}`] : [];
-  return [`${parameters}; the file has ${stored.join(", ")}`, ...parts.map(line), ...half];
+  return [`${parameters}; the file has ${stored.join(", ")}`, ...parts.map(describePart), ...half];
+}
+
+function describeEncoder({ layers, pairs, parameters, parts }: NonNullable<NonNullable<Inspection["checkpoint"]>["encoder"]>): string[] {
+  const what = `${parameters}; makes a puzzle embedding of at most ${many(pairs, "demonstration")}, each through ${many(layers, "block")}: \`run --start encoder\``;
+  return [what, ...parts.map(describePart)];
+}
+
+function describePart({ name, about, parameters, rms, greatest }: Part): string {
+  return `${name.padEnd(28)} ${String(parameters).padStart(9)}   rms ${rms.toPrecision(3).padEnd(9)} greatest ${greatest.toPrecision(3).padEnd(9)} ${about}`;
 }
 
 function describeMoved({ since, parts, meanRow }: NonNullable<NonNullable<Inspection["checkpoint"]>["moved"]>): string[] {

@@ -3,8 +3,10 @@ import { type StagedCheckpoint, stageCheckpoint } from "../checkpoint/save.ts";
 import type { FileRecords } from "../checkpoint/staged-files.ts";
 import { saveTrainingState, stageCarry } from "../checkpoint/training-state.ts";
 import { CODE_COUNT, FIRST_CODE_ID, isCode } from "../data/augmentation-codes.ts";
+import type { Example } from "../encode/batch.ts";
+import { fillDemonstrations } from "../encode/demonstrations.ts";
 import { nameFlat } from "../model/parameters.ts";
-import { rowStatistics } from "../model/puzzle-embedding.ts";
+import { type PuzzleEmbedding, rowStatistics } from "../model/puzzle-embedding.ts";
 import type { TrainingLoop } from "../train/loop.ts";
 import type { Replica } from "../train/replica.ts";
 import { carryPartOf, trainingStateOf } from "../train/resume.ts";
@@ -18,7 +20,12 @@ export interface Training {
   readonly loop: TrainingLoop;
   /** float32[E]: what new puzzle rows begin with */
   readonly rowStart: Float32Array;
+  /** the stream of examples */
+  exampleAt(index: number): Example;
 }
+
+/** Examples whose rows stand for all that an encoder makes, where the table has none. */
+const ENCODED_SAMPLE = 256;
 
 /** Writes this rank's rows of the batch into the folder of a training state; they count once the state is saved with what this returns. */
 export async function stageRows({ replica }: Training, stateFolder: string): Promise<FileRecords> {
@@ -40,8 +47,22 @@ async function encoderWeights(trained: TrainedEncoder): Promise<ReturnType<typeo
   return nameFlat((await trained.read()).ema, trained.encoder.layout);
 }
 
+/** Rows of the table that were trained, but for codes of augmentations. */
+function* learnedRows(rows: PuzzleEmbedding): Generator<Float32Array> {
+  for (const id of rows.touched()) if (!isCode(id)) yield rows.gather([id]);
+}
+
+/** Rows that the encoder makes now. */
+function* encodedRows(encoder: TrainedEncoder, exampleAt: (index: number) => Example): Generator<Float32Array> {
+  const seen = new Int32Array(encoder.encoder.demonstrationSize);
+  for (let index = 0; index < ENCODED_SAMPLE; index++) {
+    fillDemonstrations(seen, exampleAt(index).demonstrate?.(encoder.encoder.config.pairs));
+    yield encoder.averagedRows(seen);
+  }
+}
+
 async function stageTrunk(
-  { job, replica, rowStart }: Training,
+  { job, replica, rowStart, exampleAt }: Training,
   { folder, training, card }: Extract<Command, { kind: "save" }>,
 ): Promise<StagedCheckpoint> {
   const { hInit, lInit } = await replica.buffers();
@@ -52,14 +73,11 @@ async function stageTrunk(
     ...nameFlat(replica.averagedTrunk(), replica.layout),
   ]);
   const { rows } = replica;
-  const statistics = rowStatistics(
-    (function* () {
-      for (const id of rows.touched()) if (!isCode(id)) yield rows.gather([id]);
-    })(),
-    rows.size,
-  );
+  const onlyEncoded = replica.encoder !== undefined && rows.touched().length === 0;
+  const all = onlyEncoded ? encodedRows(replica.encoder, exampleAt) : learnedRows(rows);
+  const statistics = rowStatistics(all, rows.size);
   // Where the trunk was trained on rows that begin at a fixed start, that is the one that it knows.
-  const mean = data.kind === "pretraining" && data.lives ? rowStart : statistics.mean;
+  const mean = data.kind === "pretraining" && data.lives && !onlyEncoded ? rowStart : statistics.mean;
   const codes = data.factored && rows.peek(Array.from({ length: CODE_COUNT }, (_, code) => FIRST_CODE_ID + code));
   const puzzleEmbedding = { ...statistics, mean, ...(codes && { codes }) };
   const encoder = replica.encoder && { config: replica.encoder.encoder.config, weights: await encoderWeights(replica.encoder) };

@@ -240,7 +240,14 @@ export class Work implements Laborer {
   }
 
   get #training(): Training {
-    return { job: this.#job, replica: this.#replica, loop: this.#loop, rowStart: rowAtStart(this.#job, this.#start.rowStart) };
+    const { rowStart, data } = this.#start;
+    return {
+      job: this.#job,
+      replica: this.#replica,
+      loop: this.#loop,
+      rowStart: rowAtStart(this.#job, rowStart),
+      exampleAt: (index) => data.exampleAt(index),
+    };
   }
 
   #state(): Promise<TrainingState> {

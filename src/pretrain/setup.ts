@@ -165,6 +165,7 @@ export function jobOf(
     model,
     positions,
     kind: "training",
+    encoderLayers: encoder?.config.layers,
     means: meansOf(engine, compilation, gpus > 0),
     rows: Math.ceil(settings.batchSize / workers),
     puzzleRows: Math.min(rows, rowCapacity(model.puzzleEmbeddingSize, request.rowMemoryBytes)),

@@ -171,8 +171,8 @@ export class Replica {
       buffers: { hInit: tf.tensor1d(initial.hInit), lInit: tf.tensor1d(initial.lInit) },
       rotary: rotaryTables(positions, headSize(model), model.ropeTheta, axes),
     };
-    const { encoder, microBatch, makeReady: ready, warn } = settings;
-    this.encoder = encoder && new TrainedEncoder(encoder, { model, positions, microBatch, makeReady: ready, warn });
+    const { encoder, microBatch, recompute: again, makeReady: ready, warn } = settings;
+    this.encoder = encoder && new TrainedEncoder(encoder, { model, positions, microBatch, recompute: again, makeReady: ready, warn });
     this.#carry = new RowCarry(0, this.#canvasTokens);
     this.#batches = this.#batchesOf(0);
     this.#predictedTogether = settings.microBatch;

@@ -16,6 +16,8 @@ export interface RowEncoderSettings {
   readonly positions: Int32Array;
   /** rows that go through the trunk together at most; of the encoder as many as take no more memory */
   readonly microBatch: number;
+  /** whether the trunk computes its blocks again, for want of memory */
+  readonly recompute?: boolean | undefined;
   /** how steps run; op by op unless given */
   readonly makeReady?: MakeReady | undefined;
   /** is told when memory ran out and fewer rows are made together from then on */
@@ -36,7 +38,7 @@ export class RowEncoder {
   readonly #warn: ((sentence: string) => void) | undefined;
   #together: number;
 
-  constructor({ model, encoder, positions, microBatch, makeReady = opByOp, warn }: RowEncoderSettings) {
+  constructor({ model, encoder, positions, microBatch, recompute, makeReady = opByOp, warn }: RowEncoderSettings) {
     const axes = model.ropeAxes ?? 1;
     this.layout = encoderLayout(model, encoder);
     this.config = encoder;
@@ -45,7 +47,7 @@ export class RowEncoder {
     this.demonstrationSize = encoder.pairs * 2 * this.#tokens;
     const size = headSize(model);
     this.#tables = { cells: rotaryTables(positions, size, model.ropeTheta, axes), pairs: unmoved(encoder.pairs, size) };
-    const trunkBlocks = (model.lCycles + 1) * model.lLayers;
+    const trunkBlocks = recompute ? 1 : (model.lCycles + 1) * model.lLayers; // whose results are kept for a gradient
     this.#together = Math.max(1, Math.floor((microBatch * trunkBlocks) / (encoder.pairs * encoder.layers)));
     this.#warn = warn;
     this.#forward = makeReady("encoder", ([weights, ...rest]) =>

@@ -40,7 +40,8 @@ function putComparison(): void {
 
 before(async () => {
   putComparison();
-  const options = "--steps 24 --batch-size 4 --hidden-size 16 --num-heads 2 --canvas 10 --variants 1 --generated-share 0 --halt-max-steps 1 --engine wasm";
+  const options =
+    "--steps 24 --batch-size 4 --hidden-size 16 --num-heads 2 --canvas 10 --variants 1 --generated-share 0 --halt-max-steps 1 --engine wasm";
   const evaluate = "--evaluate-every 12 --evaluation-pairs 4 --row-slots 8 --row-visits 2".split(" ");
   const files = ["--tasks", SAMPLE, "--out", join(folder, "trained"), "--run-dir", training];
   const { status, stderr } = await trm("pretrain", ...options.split(" "), ...evaluate, ...files);

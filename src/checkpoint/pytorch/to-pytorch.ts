@@ -67,6 +67,7 @@ export function convertToPytorch(folder: string, options: ExportOptions): Export
   }
   if (!kept)
     notes.push(`the checkpoint keeps no puzzle embeddings: ${rows.count} of their mean ${rows.count === 1 ? "is" : "are"} written`);
+  if (checkpoint.encoder) notes.push("the encoder is left out: the official code has none");
   if (checkpoint.puzzleEmbedding.codes)
     notes.push("the codes of augmentations are left out: the official code has a row for each variant instead");
   const yaml = allConfigOf(checkpoint, expansion, forwardDtype);
