@@ -5,13 +5,14 @@ import { readChallenges } from "../arc/challenges-file.ts";
 import type { Entry } from "../arc/challenges-json.ts";
 import { quoted } from "../arc/grid-json.ts";
 import { UserError } from "../errors.ts";
-import { BEST_KEPT, type ReadCandidates, readCandidates, writeCandidates } from "../predict/candidate-file.ts";
+import { BEST_KEPT, readCandidates, writeCandidates } from "../predict/candidate-file.ts";
 import { alignAnswers, chooseAttempts } from "../submission/choose.ts";
 import { writeSubmission } from "../submission/write.ts";
 import { AnswerMerge, strengthsAsVotes } from "../vote/merge.ts";
 import { missingShards, type NamedPart, refuseMixtures } from "../vote/parts.ts";
 import type { VoteWeighting } from "../vote/weighting.ts";
 import { parseWeights } from "../vote/weights.ts";
+import { writeMergedReport } from "./merge-report.ts";
 import { weighFiles, weighingTable, weighingToJson } from "./merge-weights.ts";
 
 interface MergeArgs {
@@ -22,6 +23,7 @@ interface MergeArgs {
   challenges: string | undefined;
   expect: number | undefined;
   solutions: string | undefined;
+  report: string | undefined;
   json?: boolean;
 }
 
@@ -48,6 +50,10 @@ export const mergeCommand: CommandModule<object, MergeArgs> = {
         describe:
           "find the weights on tasks with these solutions, tell what each file adds, and how much of it holds on tasks that the weights were not found on",
       })
+      .option("report", {
+        type: "string",
+        describe: "HTML page to write as well, of all shards that have left their run folders: as `report`, with the merged answers",
+      })
       .option("challenges", {
         type: "string",
         describe: "write exactly the tasks of this file, in its order, with fallbacks for missing ones",
@@ -61,7 +67,7 @@ export const mergeCommand: CommandModule<object, MergeArgs> = {
   handler: mergeHandler,
 };
 
-function mergeHandler({ files, out, candidates, weights, challenges: challengesPath, expect, solutions, json }: MergeArgs): void {
+function mergeHandler({ files, out, candidates, weights, challenges: challengesPath, expect, solutions, report, json }: MergeArgs): void {
   if (solutions !== undefined && (weights ?? expect) !== undefined)
     throw new UserError(`--solutions finds weights: leave ${weights === undefined ? "--expect" : "--weights"} out`);
   if (expect !== undefined && !(Number.isInteger(expect) && expect >= 1))
@@ -74,7 +80,7 @@ function mergeHandler({ files, out, candidates, weights, challenges: challengesP
   // Whoever says what a vote of each file is worth may join what is weighed in different ways.
   const isSaid = (weights ?? solutions) !== undefined;
   for (const [i, where] of files.entries()) {
-    const read = readUnlessFailed(where, expect !== undefined);
+    const read = unlessFailed(expect !== undefined, () => readCandidates(where));
     if (!read) continue;
     parts.push({ where, part: read.part, weighting: read.weighting });
     merge.add({ where, answers: isSaid ? strengthsAsVotes(read.answers) : read.answers, weight: factors[i]! });
@@ -101,17 +107,25 @@ function mergeHandler({ files, out, candidates, weights, challenges: challengesP
     console.error(
       `shard ${part!.shard.index} of ${count} has not come to its end (${where}): its answers so far are used; \`run --resume\` goes on with it`,
     );
+  const troubles = cut.map(({ part }) => `Shard ${part!.shard.index} has not come to its end: its answers so far are used.`);
   if (missing.length > 0) {
     const there = new Set(parts.flatMap(({ part }) => part?.shard.tasks ?? []));
     const ids = entries.map(({ id }) => id).filter((id) => !there.has(id));
     const named = ids.slice(0, 5).map(quoted).join(", ") + (ids.length > 5 ? ", ..." : "");
-    console.error(`${shardsInWords(missing, count)} failed: ${ids.length} tasks have fallback answers (${named})`);
+    const failed = `${shardsInWords(missing, count)} failed: ${ids.length} tasks have fallback answers (${named})`;
+    console.error(failed);
+    troubles.push(`${failed[0]!.toUpperCase()}${failed.slice(1)}.`);
   }
   if (expect !== undefined && missing.length + cut.length > 0) process.exitCode = 1;
+  if (report !== undefined)
+    unlessFailed(expect !== undefined, () =>
+      writeMergedReport(report, parts, { title: `${count} shards`, submission, candidates: answers, shards: count, notes: troubles }),
+    );
   const testInputs = [...submission.values()].reduce((sum, tests) => sum + tests.length, 0);
   const result = {
     submission: out,
     ...(candidates && { candidates }),
+    ...(report && { report }),
     tasks: entries.length,
     testInputs,
     fallbackInputs,
@@ -123,10 +137,10 @@ function mergeHandler({ files, out, candidates, weights, challenges: challengesP
   else console.log(`${out}: ${entries.length} tasks, ${testInputs} test inputs, ${fallbackInputs} of them answered by a fallback alone`);
 }
 
-/** A file; undefined, with a line about it, for one that can't be read where shards may have failed. */
-function readUnlessFailed(where: string, mayFail: boolean): ReadCandidates | undefined {
+/** What `act` gives; undefined, with a line about it, where a file that it needs can't be read or written and shards may have failed. */
+function unlessFailed<T>(mayFail: boolean, act: () => T): T | undefined {
   try {
-    return readCandidates(where);
+    return act();
   } catch (error) {
     if (!mayFail || !(error instanceof UserError)) throw error;
     console.error(error.message);

@@ -16,6 +16,7 @@ MERGE=(
   --challenges /shared/arc-agi_evaluation_challenges.json
   --out /shared/run/submission.json
   --candidates /shared/run/candidates.json
+  --report /shared/run/report.html
 )
 # Options of sbatch for the array job: Slurm sends SIGTERM two minutes before the time limit, and the shard is queued again.
 ARRAY_OPTIONS=(--partition=gpu --gres=gpu:4 --cpus-per-task=16 --time=12:00:00 --signal=B:TERM@120)

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
+import type { ReportData } from "../../src/report/report-data.ts";
 import { assertValid, folder, lastLine, put, runArguments, SAMPLE, start, trm } from "./toy.ts";
 
 const COUNT = 3;
@@ -119,6 +120,42 @@ test("a shard that was ended by a signal is told of, and its answers are used; t
   assert.match(merged.stderr, /shard 0 of 1 has not come to its end .*its answers so far are used; `run --resume` goes on with it/);
   lastLine(await trm("run", "--resume", runDir, "--json"));
   assert.equal((await trm("merge", path, "--expect", "1", "--out", out("cut-merged"))).status, 0);
+});
+
+test("shards' run folders and the merged answers make one page; without a folder there is none", async () => {
+  const folders = await Promise.all(
+    [0, 1].map(async (index) => {
+      const { args } = await runArguments(`paged-${index}`, "60s");
+      const runDir = join(folder, `paged-${index}`, "run");
+      const solutions = join("submission", "sample-solutions.json");
+      lastLine(await trm(...args, ...LIGHT, "--shard", `${index}/2`, "--run-dir", runDir, "--solutions", solutions, "--json"));
+      return runDir;
+    }),
+  );
+  const files = folders.map((runDir) => join(runDir, "candidates.json"));
+  const page = join(folder, "page.html");
+  lastLine(await trm("merge", ...files, "--challenges", SAMPLE, "--out", out("paged"), "--report", page, "--json"));
+  const dataOf = (path: string): ReportData =>
+    JSON.parse(/<script type="application\/json" id="report-data">(.*?)<\/script>/s.exec(readFileSync(path, "utf8"))![1]!) as ReportData;
+  const [merged, ...each] = [page, ...folders.map((runDir) => join(runDir, "report.html"))].map(dataOf) as [ReportData, ...ReportData[]];
+  assert.deepEqual([merged.summary.tasks, merged.summary.tasksChosen, merged.summary.testInputs], [20, 20, 22]);
+  assert.equal(merged.summary.votes, each[0]!.summary.votes + each[1]!.summary.votes);
+  assert.equal(merged.summary.score!.solved, each[0]!.summary.score!.solved + each[1]!.summary.score!.solved);
+  for (const { tasks } of each)
+    for (const task of tasks.filter(({ state }) => state === "worked-on"))
+      assert.deepEqual(
+        merged.tasks.find(({ id }) => id === task.id),
+        task,
+      );
+  assert.ok(merged.notes.some((note) => note.startsWith("Merged from 2 of 2 shards.")));
+
+  const failed = await trm("merge", files[0]!, "--expect", "2", "--challenges", SAMPLE, "--out", out("paged"), "--report", page);
+  assert.equal(failed.status, 1);
+  assert.ok(dataOf(page).notes.some((note) => /^Shard 1 of 2 failed: \d+ tasks have fallback answers/.test(note)));
+  assert.equal(dataOf(page).summary.tasksChosen, each[0]!.summary.tasksChosen);
+  const none = await trm("merge", ...parts, "--challenges", SAMPLE, "--out", out("paged"), "--report", join(folder, "none.html"));
+  assert.equal(none.status, 1);
+  assert.match(none.stderr, /^--report .*none\.html: none of the files lies in the run folder of a shard; begin shards with --run-dir/);
 });
 
 test("a share may be empty where there are fewer tasks than shards", async () => {

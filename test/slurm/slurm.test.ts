@@ -92,6 +92,7 @@ test("shards stopped before their limit, requeued, crashed and killed go on, and
   assert.match(merged, /^shards 2 have not come to their end: submitted once more$/m);
   assert.match(textOf(join(run, "jobs.log")), /^round 2: shards 2 in job \d+, merge in job \d+$/m);
   await assertValid(join(run, "submission.json"), challenges);
+  assert.match(textOf(join(run, "report.html")), /Merged from 4 of 4 shards/);
 
   const hand = await Promise.all(
     Array.from({ length: COUNT }, async (_, shard) => {
