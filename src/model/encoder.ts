@@ -17,13 +17,15 @@ import { type BlockTensors, parameterCount } from "./parameters.ts";
 import { addRmsNorm } from "./rms-norm.ts";
 import type { RotaryTables } from "./rotary.ts";
 
-/** What the encoder is given: R rows to make of K pairs each. */
+/** What the encoder is given: R rows to make of at most K pairs each, N pairs in all; some of these N may be none. */
 export interface EncoderInputs {
-  /** int32 [R * K, S]; anything where there is no pair */
+  /** int32 [N, S] */
   readonly inputs: tf.Tensor2D;
   readonly outputs: tf.Tensor2D;
-  /** float32 [R * K, S]: 1 / number of a pair's cells on its grids or their borders there, 0 elsewhere and where there is no pair */
+  /** float32 [N, S]: 1 / number of a pair's cells on its grids or their borders there, 0 elsewhere */
   readonly cellShare: tf.Tensor2D;
+  /** float32 [R * K, N]: 1 where the N-th pair is that of a row and place, 0 elsewhere */
+  readonly places: tf.Tensor2D;
   /** float32 [R, K]: 1 / number of the row's pairs, 0 where there is no pair */
   readonly pairShare: tf.Tensor2D;
 }
@@ -61,7 +63,7 @@ export function initEncoder(model: ModelConfig, encoder: EncoderConfig, row: Flo
 export function encodeRows(
   model: ModelConfig,
   leaves: readonly tf.Tensor[],
-  { inputs, outputs, cellShare, pairShare }: EncoderInputs,
+  { inputs, outputs, cellShare, places, pairShare }: EncoderInputs,
   tables: EncoderTables,
 ): tf.Tensor2D {
   const { hiddenSize: D, vocabularySize: V, prefixLength: P, numHeads: heads, rmsNormEps: eps } = model;
@@ -82,8 +84,8 @@ export function encodeRows(
   const slotMean = tf.mean(tf.slice3d(byPair, [0, 0, 0], [N, P, D]), 1) as tf.Tensor2D;
   const cellMean = tf.reshape(tf.matMul(tf.reshape(cellShare, [N, 1, S]), tf.slice3d(byPair, [0, P, 0], [N, S, D])), [N, D]) as tf.Tensor2D;
   const pairVectors = addRmsNorm(slotMean, linear(cellMean, pool!), eps);
-  const there = tf.sign(tf.reshape(pairShare, [N, 1]));
-  let vectors: tf.Tensor2D = tf.add(tf.mul(pairVectors, there), tf.mul(noPair!, tf.sub(1, there)));
+  const missing = tf.sub(1, tf.sign(tf.reshape(pairShare, [R * K, 1])));
+  let vectors: tf.Tensor2D = tf.add(tf.matMul(places, pairVectors), tf.mul(noPair!, missing));
   const among = { ...shape, batch: R, positions: K };
   for (const weights of blocks.slice(-PAIR_LAYERS)) vectors = block(vectors, weights, among, tables.pairs, eps);
   const mean = tf.reshape(tf.matMul(tf.reshape(pairShare, [R, 1, K]), tf.reshape(vectors, [R, K, D])), [R, D]) as tf.Tensor2D;

@@ -9,6 +9,9 @@ import { joinParameters, type ParameterSpec, parameterCount, sliceParameters } f
 import { rotaryTables } from "../model/rotary.ts";
 import { isOutOfMemory, type MakeReady, opByOp, type ReadyStep } from "../trace/ready-step.ts";
 
+/** Pairs go through the encoder in one of so many numbers for a number of rows: those that there are not cost nothing, up to the next number. */
+const PAIR_SIZES = 8;
+
 export interface RowEncoderSettings {
   readonly model: ModelConfig;
   readonly encoder: EncoderConfig;
@@ -112,8 +115,8 @@ export class RowEncoder {
     tf.dispose(this.#listTables());
   }
 
-  #rows(leaves: readonly tf.Tensor[], [inputs, outputs, cellShare, pairShare, ...tables]: tf.Tensor[]): tf.Tensor2D {
-    const given = { inputs, outputs, cellShare, pairShare } as unknown as EncoderInputs;
+  #rows(leaves: readonly tf.Tensor[], [inputs, outputs, cellShare, places, pairShare, ...tables]: tf.Tensor[]): tf.Tensor2D {
+    const given = { inputs, outputs, cellShare, places, pairShare } as unknown as EncoderInputs;
     const [cos, sin, cosOfPairs, sinOfPairs] = tables as tf.Tensor2D[];
     return encodeRows(this.#model, leaves, given, { cells: { cos, sin }, pairs: { cos: cosOfPairs, sin: sinOfPairs } } as EncoderTables);
   }
@@ -143,33 +146,41 @@ export class RowEncoder {
     }
   }
 
+  /** Pairs that there are, one after the other, and where they belong; see `EncoderInputs`. */
   #inputs(demonstrations: Demonstrations, rows: number): tf.Tensor[] {
     const S = this.#tokens;
     const K = this.config.pairs;
-    const inputs = new Int32Array(rows * K * S);
-    const outputs = new Int32Array(rows * K * S);
-    const cellShare = new Float32Array(rows * K * S);
+    const all = Array.from({ length: rows * K }, (_, place) => place);
+    const there = all.filter((place) => demonstrations[place * 2 * S] !== NO_PAIR);
+    const step = Math.max(1, Math.ceil((rows * K) / PAIR_SIZES)); // few sizes, for each of which a step is compiled
+    const N = Math.max(1, Math.ceil(there.length / step)) * step;
+    const inputs = new Int32Array(N * S);
+    const outputs = new Int32Array(N * S);
+    const cellShare = new Float32Array(N * S);
+    const places = new Float32Array(rows * K * N);
     const pairShare = new Float32Array(rows * K);
+    there.forEach((place, n) => {
+      const input = demonstrations.subarray(place * 2 * S, (place * 2 + 1) * S);
+      const output = demonstrations.subarray((place * 2 + 1) * S, (place * 2 + 2) * S);
+      inputs.set(input, n * S);
+      outputs.set(output, n * S);
+      const isCell = (i: number): boolean => input[i] !== PAD || output[i] !== PAD;
+      let cells = 0;
+      for (let i = 0; i < S; i++) if (isCell(i)) cells++;
+      for (let i = 0; i < S; i++) if (isCell(i)) cellShare[n * S + i] = 1 / cells;
+      places[place * N + n] = 1;
+      pairShare[place] = 1;
+    });
     for (let r = 0; r < rows; r++) {
-      const isPair = (k: number): boolean => demonstrations[(r * K + k) * 2 * S] !== NO_PAIR;
-      const pairs = Array.from({ length: K }, (_, k) => k).filter(isPair);
-      for (const k of pairs) {
-        const n = r * K + k;
-        pairShare[n] = 1 / pairs.length;
-        const input = demonstrations.subarray(2 * n * S, (2 * n + 1) * S);
-        const output = demonstrations.subarray((2 * n + 1) * S, (2 * n + 2) * S);
-        inputs.set(input, n * S);
-        outputs.set(output, n * S);
-        const isCell = (i: number): boolean => input[i] !== PAD || output[i] !== PAD;
-        let cells = 0;
-        for (let i = 0; i < S; i++) if (isCell(i)) cells++;
-        for (let i = 0; i < S; i++) if (isCell(i)) cellShare[n * S + i] = 1 / cells;
-      }
+      const own = pairShare.subarray(r * K, (r + 1) * K);
+      const count = own.reduce((sum, one) => sum + one, 0);
+      if (count > 0) for (let k = 0; k < K; k++) own[k] = own[k]! / count;
     }
     return [
-      tf.tensor2d(inputs, [rows * K, S], "int32"),
-      tf.tensor2d(outputs, [rows * K, S], "int32"),
-      tf.tensor2d(cellShare, [rows * K, S]),
+      tf.tensor2d(inputs, [N, S], "int32"),
+      tf.tensor2d(outputs, [N, S], "int32"),
+      tf.tensor2d(cellShare, [N, S]),
+      tf.tensor2d(places, [rows * K, N]),
       tf.tensor2d(pairShare, [rows, K]),
     ];
   }
