@@ -29,7 +29,7 @@ export interface ShownTasks {
  * @param tasks   asked when the first row is wanted
  */
 export function encoderStart(
-  encoder: RowEncoder,
+  encoder: Pick<RowEncoder, "rows" | "config" | "demonstrationSize">,
   weights: Float32Array,
   { other, random, tasks }: { readonly other: RowStart; readonly random: Random; readonly tasks: () => ShownTasks },
 ): RowStart {

@@ -98,7 +98,7 @@ export function encoderOf(job: Job, random: Random, rowStart: Float32Array): Enc
  */
 export function birthOf(
   { encoder: asked }: Job,
-  { demonstrateRow }: WorkData,
+  { demonstrateRow }: Pick<WorkData, "demonstrateRow">,
   start: RowStart,
   random: Random,
   encoder: () => TrainedEncoder | undefined,

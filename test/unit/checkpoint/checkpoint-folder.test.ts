@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { checkCheckpointConfig } from "../../../src/checkpoint/config.ts";
+import { inspectFolder } from "../../../src/checkpoint/inspect.ts";
 import { loadCheckpoint } from "../../../src/checkpoint/load.ts";
 import { rowsOf } from "../../../src/checkpoint/resize.ts";
 import { decodeSafetensors, encodeSafetensors, type SafetensorsTensor } from "../../../src/checkpoint/safetensors.ts";
@@ -11,6 +12,8 @@ import { type CheckpointContent, saveCheckpoint } from "../../../src/checkpoint/
 import { expectedShapes, type Tensor } from "../../../src/checkpoint/shapes.ts";
 import { stageFile } from "../../../src/checkpoint/staged-files.ts";
 import { UserError } from "../../../src/errors.ts";
+import { encoderLayout, encoderSize } from "../../../src/model/encoder-config.ts";
+import { nameFlat } from "../../../src/model/parameters.ts";
 import { rowStatistics } from "../../../src/model/puzzle-embedding.ts";
 
 let folder = "";
@@ -62,6 +65,26 @@ test("a checkpoint comes back as it was saved, and its folder holds three files"
   assert.deepEqual(new Map([...loaded.trunk].sort()), new Map([...saved.trunk].sort()));
   assert.deepEqual(loaded.puzzleEmbedding, saved.puzzleEmbedding);
   assert.equal(loaded.folder, folder);
+});
+
+test("an encoder comes back as it was saved, and inspect tells of it; one that the config does not speak of, or speaks of in vain, is refused", () => {
+  const saved = content();
+  const layout = encoderLayout(config.model, { layers: 2 });
+  const encoder = nameFlat(
+    Float32Array.from({ length: layout.at(-1)!.offset + layout.at(-1)!.size }, (_, i) => i / 8),
+    layout,
+  );
+  saveCheckpoint(folder, { ...saved, config: { ...config, encoder: { layers: 2, pairs: 3 } }, encoder });
+  const loaded = loadCheckpoint(folder);
+  assert.deepEqual(loaded.config.encoder, { layers: 2, pairs: 3 });
+  assert.deepEqual(new Map([...loaded.encoder!].sort()), new Map([...encoder].sort()));
+  assert.deepEqual([...loaded.trunk.keys()].sort(), [...saved.trunk.keys()].sort());
+  const told = inspectFolder(folder, {}).checkpoint!.encoder!;
+  assert.deepEqual([told.layers, told.pairs, told.parameters], [2, 3, encoderSize(config.model, { layers: 2 })]);
+  assert.ok(told.parts.some(({ name }) => name === "encoder.layers.1.mlp"));
+  assert.throws(() => saveCheckpoint(folder, { ...saved, encoder }), /tensor encoder\.slots \[1, 8\] is not a parameter of this model/);
+  const lacking = { ...saved, config: { ...config, encoder: { layers: 3, pairs: 3 } }, encoder };
+  assert.throws(() => saveCheckpoint(folder, lacking), /tensor encoder\.layers\.2\.mlp\.down_proj\.weight \[8, 24\] is missing/);
 });
 
 test("codes of augmentations come back as they were saved; a file that has only some of them is refused", () => {

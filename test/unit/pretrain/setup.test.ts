@@ -4,7 +4,7 @@ import { PRETRAINING, PRETRAINING_RECIPES, type Pretraining } from "../../../src
 import { resolveSettings } from "../../../src/config/resolve.ts";
 import { UserError } from "../../../src/errors.ts";
 import type { PretrainRequest } from "../../../src/pretrain/request.ts";
-import { courseSteps, jobOf, modelOf, trainingSetOf } from "../../../src/pretrain/setup.ts";
+import { courseSteps, encoderOf, jobOf, modelOf, trainingSetOf } from "../../../src/pretrain/setup.ts";
 
 const requestOf = (recipe: string | undefined, flags: Partial<Pretraining> = {}, rest: Partial<PretrainRequest> = {}): PretrainRequest => {
   const layers = [
@@ -51,6 +51,21 @@ test("a training that is taken up again keeps its shape, and its cycles unless o
   assert.throws(
     () => modelOf(requestOf(undefined, { hiddenSize: 64, numHeads: 4 }), { step: 1, model: before }),
     (error) => error instanceof UserError && /hiddenSize is 32 there, 64 was given/.test(error.message),
+  );
+});
+
+test("an encoder that is gone on with keeps its blocks; it takes in as many demonstrations as before unless told otherwise", () => {
+  assert.equal(encoderOf(requestOf(undefined), undefined), undefined);
+  const flags = { embedding: "both", encoderShare: 0.25 } as const;
+  const fresh = encoderOf(requestOf(undefined, { ...flags, encoderLayers: 3, encoderPairs: 5 }), undefined);
+  assert.deepEqual(fresh, { config: { layers: 3, pairs: 5 }, share: 0.25, births: 0.5 });
+  assert.equal(encoderOf(requestOf(undefined, { embedding: "encoder" }), undefined)!.share, 1);
+  const saved = { step: 1, encoder: { layers: 1, pairs: 6 } };
+  assert.deepEqual(encoderOf(requestOf(undefined, flags), saved)!.config, saved.encoder);
+  assert.deepEqual(encoderOf(requestOf(undefined, { ...flags, encoderPairs: 2 }), saved)!.config, { layers: 1, pairs: 2 });
+  assert.throws(
+    () => encoderOf(requestOf(undefined, { ...flags, encoderLayers: 2 }), saved),
+    (error) => error instanceof UserError && /its encoder has 1 blocks, --encoder-layers 2 was given/.test(error.message),
   );
 });
 

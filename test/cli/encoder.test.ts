@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { loadCheckpoint } from "../../src/checkpoint/load.ts";
+import { loadTrainingState } from "../../src/checkpoint/training-state.ts";
+import { folder, lastLine, SAMPLE, SAMPLE_SOLUTIONS, start, trm } from "./toy.ts";
+
+const COURSE =
+  "--hidden-size 16 --num-heads 2 --batch-size 6 --canvas 8 --engine wasm --variants 5 --json --steps 40 --lr-trunk 1e-2 --ema-decay 0.9".split(
+    " ",
+  );
+const ENCODER =
+  "--embedding both --encoder-layers 1 --encoder-pairs 3 --generated-share 0.5 --rules-per-kind 1 --row-visits 6 --row-slots 10".split(" ");
+const into = (name: string): string[] => ["--out", join(folder, name), "--state", join(folder, `${name}-state`)];
+
+test("a training of an encoder that was killed ends as an unbroken one, bit for bit", async () => {
+  const arguments_ = ["pretrain", ...COURSE, ...ENCODER, "--tasks", SAMPLE, "--solutions", SAMPLE_SOLUTIONS];
+  lastLine(await trm(...arguments_, ...into("unbroken")));
+  const killed = start(...arguments_, ...into("killed"), "--save-every", "0.3");
+  await killed.said(/: step [1-9]/);
+  killed.child.kill("SIGKILL");
+  await killed.ended;
+  const { step } = loadTrainingState(join(folder, "killed-state"))!.record;
+  assert.ok(Number(step) > 0 && Number(step) < 40, `killed after step ${step}: no test of anything`);
+  lastLine(await trm("pretrain", ...into("killed"), "--resume", join(folder, "killed-state"), "--engine", "wasm", "--json"));
+  for (const file of ["killed/model.safetensors", ...readdirSync(join(folder, "killed-state")).map((name) => `killed-state/${name}`)]) {
+    if (file.endsWith("training.json")) continue; // says how long it took
+    assert.ok(readFileSync(join(folder, file)).equals(readFileSync(join(folder, file.replace("killed", "unbroken")))), file);
+  }
+  const { config, encoder } = loadCheckpoint(join(folder, "killed"));
+  assert.deepEqual(config.encoder, { layers: 1, pairs: 3 });
+  assert.ok(
+    encoder!.get("encoder.out.weight")!.data.some((value) => Math.abs(value) > 0.01),
+    "it has learned something",
+  );
+});
+
+test("zero-shot answers are those of the encoder's rows: others than from the mean, the same from one worker and from two", async () => {
+  const answersOf = async (name: string, ...options: string[]): Promise<string> => {
+    const out = join(folder, name, "submission.json");
+    const common = "--method none --train-variants 1 --vote-variants 2 --canvas 8 --engine wasm --budget 60s --limit 6 --json".split(" ");
+    const ended = await trm(
+      "run",
+      "--challenges",
+      SAMPLE,
+      "--checkpoint",
+      join(folder, "unbroken"),
+      "--out",
+      out,
+      "--vote-all",
+      ...common,
+      ...options,
+    );
+    assert.equal(lastLine(ended).complete, true, ended.stderr);
+    return readFileSync(join(folder, name, "candidates.json"), "utf8");
+  };
+  const alone = await answersOf("alone", "--start", "encoder", "--workers", "1");
+  assert.equal(await answersOf("two", "--start", "encoder", "--workers", "2", "--micro-batch", "3"), alone);
+  assert.notEqual(await answersOf("mean", "--start", "mean", "--workers", "1"), alone);
+});
+
+test("a checkpoint without an encoder can't be begun with, and is told how to get one", async () => {
+  const checkpoint = resolve("checkpoints/sample");
+  const { status, stderr } = await trm(
+    "run",
+    "--challenges",
+    SAMPLE,
+    "--checkpoint",
+    checkpoint,
+    "--out",
+    join(folder, "none.json"),
+    "--start",
+    "encoder",
+  );
+  assert.equal(status, 1);
+  assert.match(stderr, /has no encoder to begin puzzle rows with; `trm pretrain --from \S+ --embedding both` trains one/);
+});
