@@ -8,9 +8,12 @@ import { messageOf } from "../errors.ts";
 import { reportHtml } from "../report/html.ts";
 import type { DocumentData, ReportData } from "../report/report-data.ts";
 
-/** The folder is read anew at most this often, and no more than this share of the time goes into it. */
+/** The folder is read anew at most this often, and no more than this share of a processor's time goes into it. */
 const LEAST_SECONDS = 2;
-const READING_SHARE = 0.05;
+const READING_SHARE = 0.01;
+/** Answers a second at most, whoever asks; others wait their turn, and those that would wait longer than this are sent away. */
+const MOST_ANSWERS = 20;
+const LONGEST_WAIT_SECONDS = 30;
 
 /** A served report. */
 export interface Followed {
@@ -31,7 +34,11 @@ export async function follow(gather: () => ReportData | DocumentData): Promise<F
   setPriority(constants.priority.PRIORITY_LOW); // the run comes first
   const token = randomBytes(24).toString("base64url");
   const latest = latestOf(gather);
-  const server = createServer((request, response) => answer(request, response, token, (server.address() as AddressInfo).port, latest));
+  const pace = new Pace(MOST_ANSWERS);
+  const server = createServer((request, response) =>
+    answer(request, response, { token, port: (server.address() as AddressInfo).port, latest, pace }),
+  );
+  server.keepAliveTimeout = 2000 * LONGEST_WAIT_SECONDS; // no connection is closed on one that is about to ask again
   server.headersTimeout = 10_000;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -60,8 +67,8 @@ function latestOf(gather: () => ReportData | DocumentData): () => Snapshot {
   let snapshot: Snapshot | undefined;
   let freshUntil = Number.NEGATIVE_INFINITY;
   return () => {
-    const began = performance.now();
-    if (snapshot && began < freshUntil) return snapshot;
+    if (snapshot && performance.now() < freshUntil) return snapshot;
+    const began = process.cpuUsage();
     try {
       const data = gather();
       const json = JSON.stringify(data);
@@ -73,13 +80,54 @@ function latestOf(gather: () => ReportData | DocumentData): () => Snapshot {
     } catch (error) {
       if (!snapshot) throw error;
     }
-    const now = performance.now();
-    freshUntil = now + Math.max(1000 * LEAST_SECONDS, (now - began) / READING_SHARE);
+    const { user, system } = process.cpuUsage(began);
+    freshUntil = performance.now() + Math.max(1000 * LEAST_SECONDS, (user + system) / 1000 / READING_SHARE);
     return snapshot!;
   };
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, token: string, port: number, latest: () => Snapshot): void {
+/** Turns, evenly spaced: as many a second as may be answered. */
+class Pace {
+  readonly #apartMillis: number;
+  #next = 0;
+
+  constructor(perSecond: number) {
+    this.#apartMillis = 1000 / perSecond;
+  }
+
+  /** Milliseconds until the next turn, which is taken; undefined where that is too far off. */
+  take(): number | undefined {
+    const now = performance.now();
+    const wait = Math.max(0, this.#next - now);
+    if (wait > 1000 * LONGEST_WAIT_SECONDS) return undefined;
+    this.#next = now + wait + this.#apartMillis;
+    return wait;
+  }
+}
+
+/** What answers are made of. */
+interface Service {
+  readonly token: string;
+  readonly port: number;
+  readonly latest: () => Snapshot;
+  readonly pace: Pace;
+}
+
+/** Answers when the turn comes: 200 who ask at once are served from one snapshot, and take no more of the machine than that. */
+function answer(request: IncomingMessage, response: ServerResponse, service: Service): void {
+  const wait = service.pace.take();
+  if (wait === undefined) {
+    response.writeHead(503, { "Retry-After": LONGEST_WAIT_SECONDS, ...HEADERS }).end("too many are asking\n");
+    return;
+  }
+  const turn = (): void => {
+    if (!response.destroyed) answerNow(request, response, service);
+  };
+  if (wait > 1) setTimeout(turn, wait);
+  else turn();
+}
+
+function answerNow(request: IncomingMessage, response: ServerResponse, { token, port, latest }: Service): void {
   const refuse = ([status, text]: Refusal): void => {
     response.writeHead(status, { "Content-Type": "text/plain; charset=utf-8", ...HEADERS }).end(`${text}\n`);
   };
