@@ -22,7 +22,8 @@ export function isCode(id: number): boolean {
 
 /**
  * Factor of a row's learning rate. An embedding is the sum of about ten rows, which sign-SGD moves by the whole rate each whatever their gradients: with
- * a tenth for codes it moves about as far in a step as one that is a row.
+ * a tenth for codes it moves about as far in a step as one that is a row. Mean loss after 90 steps on the sample tasks, two seeds: 0.29 with factor 1,
+ * 0.23 with 0.3, 0.22 with 0.1.
  */
 export function codeRate(id: number): number {
   return isCode(id) ? 0.1 : 1;

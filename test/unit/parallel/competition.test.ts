@@ -156,8 +156,9 @@ test("a worker that comes back from a state of the competition is told what was 
       [...one.rows.keys()].every((id) => id < puzzleCount),
       "nothing competes any more",
     );
-    await second.work.obey({ kind: "form", ...ALONE, restore: [chosen.at], chosenStarts: [0, 0, 0] });
-    assert.deepEqual((await snapshot(second.work, "again")).rows, chosen.rows, "what a state has chosen stands");
+    const third = await begin();
+    await third.work.obey({ kind: "form", ...ALONE, restore: [chosen.at], chosenStarts: [0, 0, 0] });
+    assert.deepEqual((await snapshot(third.work, "again")).rows, chosen.rows, "what a state has chosen stands");
     for (const { trunk, average } of [competing, chosen, one]) {
       assert.deepEqual(trunk, weights);
       assert.deepEqual(average, weights);
