@@ -46,7 +46,8 @@ export function setUp(request: RunRequest): Setup {
   const lora = adaptersOf(recipe);
   const factored = recipe.embedding === "factored";
   const { encoder } = checkpoint.config;
-  if (recipe.start === "encoder" && !request.scratch && !encoder && checkpoint.folder !== "") throw new UserError(noEncoder(checkpoint.folder));
+  if (recipe.start === "encoder" && !request.scratch && !encoder && checkpoint.folder !== "")
+    throw new UserError(noEncoder(checkpoint.folder));
   const starts = request.scratch ? [] : searchStartsOf(recipe, encoder ? ["mean", "encoder"] : ["mean"]);
   const { bytesPerWorker, bytesWithoutGpu, microBatch: asked, recompute: wished } = request.memory;
   const plan = (onGpu: boolean): MemoryPlan =>

@@ -26,7 +26,7 @@ const TASKS: Task[] = [
 before(() => startEngine("wasm"));
 
 /** The one number of a row where it begins. */
-function valueOf(start: RowStart, id: number): number {
+function numberOf(start: RowStart, id: number): number {
   const out = new Float32Array(1);
   start(id, out);
   return out[0]!;
@@ -51,7 +51,7 @@ function startOf(tasks: readonly Task[], competition?: { chosen: readonly number
     random: createRandom("start"),
     tasks: () => shown,
   });
-  const rowOf = (id: number): number => valueOf(start, id);
+  const rowOf = (id: number): number => numberOf(start, id);
   const laid = (task: number, variant: number, pairs: readonly Pair[]): string[] =>
     pairs.map((each) => String(layDemonstrations([variantPair(plan.groups[task]!, variant, each)], SIDE)));
   return { rowOf, seen, groups: plan.groups, laid };
@@ -126,7 +126,7 @@ test("of rows with lives the share that was asked for begins at the encoder's ro
     const job = { encoder: { config: { layers: 1, pairs: 5 }, share: 0.5, births } } as Job;
     const base: RowStart = (_, out) => out.fill(1);
     const start = birthOf(job, stream, base, createRandom("births"), () => trained);
-    return { shown: () => shown, rowOf: (id: number): number => valueOf(start, id) };
+    return { shown: () => shown, rowOf: (id: number): number => numberOf(start, id) };
   };
   const all = startWith(1);
   for (const id of new Set(lives)) {
