@@ -158,7 +158,8 @@ test("a worker that comes back from a state of the competition is told what was 
     );
     const third = await begin();
     await third.work.obey({ kind: "form", ...ALONE, restore: [chosen.at], chosenStarts: [0, 0, 0] });
-    assert.deepEqual((await snapshot(third.work, "again")).rows, chosen.rows, "what a state has chosen stands");
+    const again = await snapshot(third.work, "again");
+    assert.deepEqual([again.rows, again.record.chosenStarts], [chosen.rows, chosenStarts], "what a state has chosen stands");
     for (const { trunk, average } of [competing, chosen, one]) {
       assert.deepEqual(trunk, weights);
       assert.deepEqual(average, weights);
