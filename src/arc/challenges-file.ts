@@ -1,5 +1,5 @@
 /** Reads challenges and solutions from disk: one file as on Kaggle, or a folder with one file per task. */
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { InputError, messageOf, UserError } from "../errors.ts";
 import { type Challenges, challengesOf, type Entry, parseChallenges, parseTask } from "./challenges-json.ts";
@@ -46,13 +46,31 @@ export function readTextFile(path: string): string {
   return readFileBytes(path).toString("utf8");
 }
 
+/** Room that large files are read into one after the other; what is read next takes the place of what was read before. */
+export class ReadingRoom {
+  #bytes = Buffer.alloc(0);
+
+  /** The first `size` bytes of a file, or all where it has fewer. */
+  fill(path: string, size: number): Buffer {
+    if (this.#bytes.length < size) this.#bytes = Buffer.allocUnsafeSlow(Math.ceil(1.1 * size));
+    const file = openSync(path, "r");
+    try {
+      let done = 0;
+      for (let read = -1; read !== 0 && done < size; done += read) read = readSync(file, this.#bytes, done, size - done, done);
+      return this.#bytes.subarray(0, done);
+    } finally {
+      closeSync(file);
+    }
+  }
+}
+
 /** What is in a file. @throws as `readTextFile` */
-export function readFileBytes(path: string): Buffer {
+export function readFileBytes(path: string, room?: ReadingRoom): Buffer {
   try {
-    const { size } = statSync(path);
-    if (size > MAX_FILE_BYTES)
-      throw new UserError(`${path}: has ${(size / 2 ** 20).toFixed(0)} MiB; the files read here have a few: is it the right one?`);
-    return readFileSync(path);
+    const stats = statSync(path);
+    if (stats.size > MAX_FILE_BYTES)
+      throw new UserError(`${path}: has ${(stats.size / 2 ** 20).toFixed(0)} MiB; the files read here have a few: is it the right one?`);
+    return room && stats.isFile() ? room.fill(path, stats.size) : readFileSync(path); // a pipe does not say how much it has
   } catch (error) {
     throw error instanceof UserError ? error : unreadable(path, error);
   }

@@ -1,7 +1,7 @@
 /** `merge`: several candidate files or submissions into one. */
 import type { CommandModule } from "yargs";
 import { tasksSha256 } from "../adapt/run-folder.ts";
-import { readChallenges } from "../arc/challenges-file.ts";
+import { ReadingRoom, readChallenges } from "../arc/challenges-file.ts";
 import type { Entry } from "../arc/challenges-json.ts";
 import { quoted } from "../arc/grid-json.ts";
 import { UserError } from "../errors.ts";
@@ -79,8 +79,9 @@ function mergeHandler({ files, out, candidates, weights, challenges: challengesP
   const parts: (NamedPart & { readonly weighting: VoteWeighting })[] = [];
   // Whoever says what a vote of each file is worth may join what is weighed in different ways.
   const isSaid = (weights ?? solutions) !== undefined;
+  const room = new ReadingRoom();
   for (const [i, where] of files.entries()) {
-    const read = unlessFailed(expect !== undefined, () => readCandidates(where));
+    const read = unlessFailed(expect !== undefined, () => readCandidates(where, room));
     if (!read) continue;
     parts.push({ where, part: read.part, weighting: read.weighting });
     merge.add({ where, answers: isSaid ? strengthsAsVotes(read.answers) : read.answers, weight: factors[i]! });

@@ -1,6 +1,6 @@
 /** `candidates.json`: the ranked answers of a run, between predicting and voting with others. Also reads submissions as such. */
 import * as z from "zod";
-import { readFileBytes } from "../arc/challenges-file.ts";
+import { type ReadingRoom, readFileBytes } from "../arc/challenges-file.ts";
 import { gridToRows } from "../arc/grid.ts";
 import { checkGrid, kindOf, quoted, shortened } from "../arc/grid-json.ts";
 import { fileMembers, type JsonMember, objectMembers } from "../arc/json-scan.ts";
@@ -93,9 +93,9 @@ export function readAnswers(path: string): Map<string, RankedAnswer[][]> {
   return readCandidates(path).answers;
 }
 
-/** As `readAnswers`, with what the file says of itself. */
-export function readCandidates(path: string): ReadCandidates {
-  const bytes = readFileBytes(path);
+/** As `readAnswers`, with what the file says of itself. @param room for files that are read one after the other */
+export function readCandidates(path: string, room?: ReadingRoom): ReadCandidates {
+  const bytes = readFileBytes(path, room);
   const scanned = scanCandidates(bytes);
   return scanned ? { ...parseFile(scanned.head, path), answers: scanned.answers } : parseFile(bytes.toString("utf8"), path);
 }
