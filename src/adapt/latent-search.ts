@@ -14,8 +14,9 @@ import type { PredictionItem } from "../parallel/job.ts";
 import type { RunContext } from "./context.ts";
 import { ownersOf } from "./items.ts";
 
-/** Scoring may take this share of the time for the choice. */
+/** Scoring may take this share of the time for the choice, and this many times as long as it was planned to. */
 const SCORE_SHARE = 0.5;
+const SCORE_PATIENCE = 1.5;
 
 /** What the choice has come to. */
 export interface ChosenStarts {
@@ -77,7 +78,7 @@ export async function chooseStarts(
   const pauseAtStep = maxSteps === undefined ? undefined : Math.round(recipe.searchShare * maxSteps);
   let step = 0;
   for (;;) {
-    const [first] = await pool.train({ deadline: maxSteps === undefined ? until : finalDeadline, finalDeadline, maxSteps, pauseAtStep });
+    const [first] = await pool.train({ deadline: until, finalDeadline, maxSteps, pauseAtStep });
     if (context.stopped()) return true;
     if (!first) return false;
     step = first.step;
@@ -89,7 +90,7 @@ export async function chooseStarts(
     actSteps: plan.actSteps,
     chunk: Math.max(1, Math.min(setup.microBatch, Math.ceil(items.length / Math.max(1, pool.alive.length)))),
     owner: ownersOf(request),
-    goOn: () => !context.stopped() && now() < Math.max(ends, until + cost),
+    goOn: () => !context.stopped() && now() < until + SCORE_PATIENCE * scoringSeconds,
     arrived: (predictions) => {
       for (const { task, start, lmLoss } of predictions) {
         const sum = sums[task]![start!]!;
