@@ -16,17 +16,32 @@ interface Drawn {
 }
 
 const CURVES: readonly Drawn[] = [
-  { title: "Loss", unit: "", noisy: true, series: { "token loss": "train/lm loss", "halting loss": "train/halting loss" } },
+  {
+    title: "Loss",
+    unit: "",
+    noisy: true,
+    series: { "token loss": "train/lm loss", "of the encoder's rows": "encoder/lm loss", "halting loss": "train/halting loss" },
+  },
   {
     title: "Right in training",
     unit: "%",
     noisy: true,
-    series: { tokens: "train/token accuracy", "whole demonstrations": "train/exact", "when to halt": "train/halting accuracy" },
+    series: {
+      tokens: "train/token accuracy",
+      "whole demonstrations": "train/exact",
+      "those with the encoder's rows": "encoder/exact",
+      "when to halt": "train/halting accuracy",
+    },
   },
   {
     title: "Right in evaluations",
     unit: "%",
-    series: { "evaluation tasks": "evaluation/exact", "trained tasks": "evaluation/trained-exact" },
+    series: {
+      "evaluation tasks": "evaluation/exact",
+      "trained tasks": "evaluation/trained-exact",
+      "evaluation tasks, zero-shot": "zero-shot/exact",
+      "trained tasks, zero-shot": "zero-shot/trained-exact",
+    },
   },
   { title: "Cosine of puzzle rows", unit: "", series: { "within a task": "rows/within", "across tasks": "rows/across" } },
   { title: "Distance from the start, relative", unit: "", series: { trunk: "moved/trunk", "puzzle rows": "moved/rows" } },

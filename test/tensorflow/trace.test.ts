@@ -2,19 +2,23 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import * as tf from "@tensorflow/tfjs-core";
 import { locateTensorFlow } from "../../src/backend/locate-tensorflow.ts";
+import { NO_PAIR } from "../../src/encode/demonstrations.ts";
 import { attend } from "../../src/model/attention.ts";
+import { initEncoder } from "../../src/model/encoder.ts";
 import { sliceParameters } from "../../src/model/parameters.ts";
 import { addRmsNorm } from "../../src/model/rms-norm.ts";
 import { gate } from "../../src/model/swiglu.ts";
 import { ADAM_ATAN2_DEFAULTS, adamATan2, adamATan2Rates } from "../../src/optim/adam-atan2.ts";
 import { emaUpdate } from "../../src/optim/ema.ts";
+import { createRandom } from "../../src/random.ts";
 import { type CompiledStep, type CompileOptions, compile } from "../../src/trace/compile.ts";
 import { printGraph } from "../../src/trace/graph.ts";
 import { jit } from "../../src/trace/jit.ts";
-import { isOutOfMemory } from "../../src/trace/ready-step.ts";
+import { isOutOfMemory, type MakeReady, opByOp } from "../../src/trace/ready-step.ts";
 import { supportedOps, UnsupportedOp } from "../../src/trace/shapes.ts";
 import { trace } from "../../src/trace/tracer.ts";
 import { evaluationStep, gradientStep, ROW_STATISTICS, readOut } from "../../src/train/act-step.ts";
+import { RowEncoder } from "../../src/train/row-encoder.ts";
 import { targetsOf } from "../../src/train/targets.ts";
 import { Npz, relativeL2 } from "../golden/npz.ts";
 import { B, D, loadSmallModel, puzzleRows, S, SMALL_CONFIG, type SmallModel, T, V } from "../golden/small-model.ts";
@@ -388,4 +392,30 @@ test("jit compiles once per shape, and runs op by op with a warning what can't b
   assert.equal(warnings.length, 1);
   assert.match(warnings[0]!, /sums does not run compiled \(graph\): operation Cumsum cannot be traced/);
   assert.ok(isOutOfMemory(new Error("Session fail to run with error: OOM when allocating tensor")) && !isOutOfMemory(new Error("Cumsum")));
+});
+
+test("the encoder and its gradient, compiled, are those op by op", options, () => {
+  const encoder = { layers: 1, pairs: 3 };
+  const positions = Int32Array.from({ length: T }, (_, i) => i);
+  const made = (makeReady: MakeReady): RowEncoder => new RowEncoder({ model: SMALL_CONFIG, encoder, positions, microBatch: 1, makeReady });
+  const warnings: string[] = [];
+  const eager = made(opByOp);
+  const random = createRandom("demonstrations");
+  const shown = Int32Array.from({ length: 2 * eager.demonstrationSize }, () => random.int(0, 11));
+  shown.fill(NO_PAIR, eager.demonstrationSize + 4 * S); // the second row has two pairs
+  const flat = initEncoder(SMALL_CONFIG, encoder, new Float32Array(D).fill(0.1), createRandom("encoder"));
+  const weights = tf.tensor1d(flat.map((value, i) => value + 0.01 * Math.sin(i)));
+  const byRows = Float32Array.from({ length: 2 * D }, (_, i) => Math.cos(i));
+  const rows = eager.rows(weights, shown);
+  const gradient = floats(eager.gradient(weights, shown, byRows));
+  for (const { target } of TARGETS) {
+    const compiled = made((name, step) => jit(name, step, { target: target!, precision: "float32", warn: (text) => warnings.push(text) }));
+    assert.ok(relativeL2(compiled.rows(weights, shown), rows) < 1e-5, `${target}: rows`);
+    // XLA takes long to compile the gradient, which has the operations of the trunk's.
+    if (target === "graph")
+      assert.ok(relativeL2(floats(compiled.gradient(weights, shown, byRows)), gradient) < 1e-4, `${target}: gradient`);
+    compiled.dispose();
+  }
+  assert.deepEqual(warnings, []);
+  eager.dispose();
 });
