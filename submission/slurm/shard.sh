@@ -50,7 +50,14 @@ if [ "$state" != RUNNING ]; then
 elif [ "$count" -ge "$again" ]; then
   say "ended with status $status, queued again $count times: no more"
 else
-  say "ended with status $status; queued again"
-  scontrol requeue "$task"
+  # The controller may be slow to answer, or down for a moment.
+  for wait in 1 5 20 0; do
+    if scontrol requeue "$task"; then
+      say "ended with status $status; queued again"
+      break
+    fi
+    say "ended with status $status; can't be queued again"
+    sleep "$wait"
+  done
 fi
 exit "$status"

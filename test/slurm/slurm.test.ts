@@ -49,11 +49,19 @@ async function until(seconds: number, what: string, isSo: () => boolean): Promis
 
 const textOf = (path: string): string => (existsSync(path) ? readFileSync(path, "utf8") : "");
 
-/** Waits until no job is left. Slurm lets a requeued job wait two minutes; here it need not. */
+/** A requeued job that starts in the second in which it was ended is refused by slurmd: "already killed". */
+const REQUEUE_MILLIS = 3000;
+
+/** Waits until no job is left. Slurm lets a requeued job wait two minutes; here some seconds do. */
 async function allEnded(seconds: number, where: string): Promise<void> {
+  const since = new Map<string, number>();
   await until(seconds, `the jobs of ${where} end`, () => {
     const waiting = slurm("squeue", "--noheader", "--array", "--states=PENDING", "--format=%i %r").split("\n");
-    for (const job of waiting) if (job.endsWith(" BeginTime")) slurm("scontrol", "update", `JobId=${job.split(" ")[0]}`, "StartTime=now");
+    for (const [job, reason] of waiting.map((line) => line.split(" ") as [string, string?])) {
+      if (reason !== "BeginTime") continue;
+      if (!since.has(job)) since.set(job, performance.now());
+      else if (performance.now() - since.get(job)! > REQUEUE_MILLIS) slurm("scontrol", "update", `JobId=${job}`, "StartTime=now");
+    }
     return slurm("squeue", "--noheader") === "";
   });
 }
