@@ -1,5 +1,5 @@
 /** Processes by more than their number, which is given out again, and the lock file that one of them holds. */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import * as z from "zod";
 import { UserError } from "../errors.ts";
 
@@ -73,17 +73,24 @@ export function bootId(): string {
  */
 export function takeLock(path: string, what: string): { release(): void } {
   const mine = identityOf(process.pid) ?? { pid: process.pid, started: "" };
-  for (;;) {
-    try {
-      writeFileSync(path, `${JSON.stringify(mine)}\n`, { flag: "wx" });
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-    const holder = readHolder(path);
+  const refuse = (holder: ProcessIdentity | undefined): void => {
     if (holder && holder.pid !== process.pid && isThere(holder))
       throw new UserError(`${what} is in use by process ${holder.pid}; wait for it to end, or choose another folder`);
-    rmSync(path, { force: true });
+  };
+  const [written, removed] = [`${path}.${process.pid}.new`, `${path}.${process.pid}.old`];
+  writeFileSync(written, `${JSON.stringify(mine)}\n`);
+  try {
+    while (!linked(written, path)) {
+      refuse(readHolder(path));
+      // Of several that would take it over, one gets hold of it by this; another one's new lock may be in its place by now.
+      if (!moved(path, removed)) continue;
+      const before = readHolder(removed);
+      if (before && before.pid !== process.pid && isThere(before)) linked(removed, path);
+      rmSync(removed, { force: true });
+      refuse(before);
+    }
+  } finally {
+    rmSync(written, { force: true });
   }
   return {
     release: () => {
@@ -96,6 +103,38 @@ export function takeLock(path: string, what: string): { release(): void } {
 export function isLocked(path: string): boolean {
   const holder = readHolder(path);
   return holder !== undefined && isThere(holder);
+}
+
+/** Gives a file a second name, with all that it holds from the first instant on. @returns false where that is taken */
+function linked(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    return copied(from, to); // a file system that has no links
+  }
+}
+
+function copied(from: string, to: string): boolean {
+  try {
+    writeFileSync(to, readFileSync(from), { flag: "wx" });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Renames a file. @returns false where there is none */
+function moved(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
 }
 
 function readHolder(path: string): ProcessIdentity | undefined {
