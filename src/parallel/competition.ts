@@ -82,6 +82,6 @@ export class Competition {
     }
     rows.forget(() => true);
     this.chosen = chosen;
-    for (const [puzzleId, row] of kept) rows.row(puzzleId).set(row);
+    for (const [puzzleId, row] of kept) rows.put(puzzleId, row);
   }
 }

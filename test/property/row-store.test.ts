@@ -16,6 +16,7 @@ const start: RowStart = (id, out) => {
 /** What can be done to a table. */
 const step = fc.oneof(
   fc.record({ kind: fc.constant("write" as const), id: fc.nat(30), value: fc.float({ noNaN: true }) }),
+  fc.record({ kind: fc.constant("put" as const), id: fc.nat(30), value: fc.float({ noNaN: true }) }),
   fc.record({ kind: fc.constant("gather" as const), ids: fc.array(fc.nat(30), { maxLength: 12 }) }),
   fc.record({ kind: fc.constant("forget" as const), below: fc.nat(30) }),
 );
@@ -31,6 +32,7 @@ test("a table with few rows in memory, the others in a file, is the same table",
         for (const action of steps) {
           for (const table of [whole, spilled]) {
             if (action.kind === "write") table.row(action.id)[1] = action.value;
+            if (action.kind === "put") table.put(action.id, Float32Array.of(action.value, 1, 2));
             if (action.kind === "forget") table.forget((id) => id < action.below);
           }
           if (action.kind === "gather") assert.deepEqual(spilled.gather(action.ids), whole.gather(action.ids));
@@ -44,6 +46,18 @@ test("a table with few rows in memory, the others in a file, is the same table",
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test("a row that is put in place is what was put there, and where it would begin is not asked", () => {
+  const asked: number[] = [];
+  const table = new PuzzleEmbedding(SIZE, (id, out) => {
+    asked.push(id);
+    out.fill(9);
+  });
+  table.put(4, Float32Array.of(1, 2, 3));
+  table.put(4, Float32Array.of(4, 5, 6));
+  assert.deepEqual(table.gather([4, 5]), Float32Array.of(4, 5, 6, 9, 9, 9));
+  assert.deepEqual(asked, [5]);
 });
 
 test("rows in memory never outnumber the capacity, and unchanged ones are not written again", () => {
