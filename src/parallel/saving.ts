@@ -4,7 +4,7 @@ import type { FileRecords } from "../checkpoint/staged-files.ts";
 import { saveTrainingState, stageCarry } from "../checkpoint/training-state.ts";
 import { CODE_COUNT, FIRST_CODE_ID, isCode } from "../data/augmentation-codes.ts";
 import type { Example } from "../encode/batch.ts";
-import { fillDemonstrations } from "../encode/demonstrations.ts";
+import { ENCODED } from "../encode/demonstrations.ts";
 import { nameFlat } from "../model/parameters.ts";
 import { type PuzzleEmbedding, rowStatistics } from "../model/puzzle-embedding.ts";
 import type { TrainingLoop } from "../train/loop.ts";
@@ -52,12 +52,12 @@ function* learnedRows(rows: PuzzleEmbedding): Generator<Float32Array> {
   for (const id of rows.touched()) if (!isCode(id)) yield rows.gather([id]);
 }
 
-/** Rows that the encoder makes now. */
-function* encodedRows(encoder: TrainedEncoder, exampleAt: (index: number) => Example): Generator<Float32Array> {
-  const seen = new Int32Array(encoder.encoder.demonstrationSize);
+/** Rows that the encoder makes now, one for each of the first examples. */
+function* encodedRows(encoder: TrainedEncoder, size: number, exampleAt: (index: number) => Example): Generator<Float32Array> {
   for (let index = 0; index < ENCODED_SAMPLE; index++) {
-    fillDemonstrations(seen, exampleAt(index).demonstrate?.(encoder.encoder.config.pairs));
-    yield encoder.averagedRows(seen);
+    const row = new Float32Array(size);
+    encoder.make(row, { ids: [ENCODED], demonstrationsOf: (_, atMost) => exampleAt(index).demonstrate?.(atMost) }, true);
+    yield row;
   }
 }
 
@@ -74,7 +74,7 @@ async function stageTrunk(
   ]);
   const { rows } = replica;
   const onlyEncoded = replica.encoder !== undefined && rows.touched().length === 0;
-  const all = onlyEncoded ? encodedRows(replica.encoder, exampleAt) : learnedRows(rows);
+  const all = onlyEncoded ? encodedRows(replica.encoder, rows.size, exampleAt) : learnedRows(rows);
   const statistics = rowStatistics(all, rows.size);
   // Where the trunk was trained on rows that begin at a fixed start, that is the one that it knows.
   const mean = data.kind === "pretraining" && data.lives && !onlyEncoded ? rowStart : statistics.mean;

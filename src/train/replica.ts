@@ -1,7 +1,7 @@
 /** One worker's copy of the model: parameters, optimizer, carry and puzzle rows, and the step that moves them all. */
 import * as tf from "@tensorflow/tfjs-core";
 import { batchOf, type Example } from "../encode/batch.ts";
-import { ENCODED, fillDemonstrations } from "../encode/demonstrations.ts";
+import { ENCODED } from "../encode/demonstrations.ts";
 import { messageOf } from "../errors.ts";
 import type { Targets } from "../loss/act-loss.ts";
 import { RowCarry } from "../model/carry.ts";
@@ -241,7 +241,9 @@ export class Replica {
     const carry = this.#carry;
     const fresh = carry.refill((row) => next(this.#firstRow + row));
     const ids = carry.puzzleIds.slice();
-    const rows = this.#rowsOf(ids);
+    const batch = { ids, demonstrationsOf: (row: number) => carry.demonstrationsOf(row) };
+    const rows = this.#tableRows(ids);
+    this.encoder?.make(rows, batch);
     const statistics = new Float32Array(carry.size * (ROW_STATISTICS + E));
     const update = { ...adamATan2Rates(rates.lrTrunk, this.step + 1, adam), emaDecay: rates.emaDecay };
     let gradient: tf.Tensor1D | undefined;
@@ -288,7 +290,7 @@ export class Replica {
       local[r * (1 + E)] = ids[r]!; // exact in float32 up to 16.7 million rows
       local.set(statistics.subarray(r * (ROW_STATISTICS + E) + ROW_STATISTICS, (r + 1) * (ROW_STATISTICS + E)), r * (1 + E) + 1);
     }
-    const ofEncoder = this.#encoderGradient(ids, local);
+    const ofEncoder = this.encoder?.gradient(batch, (r) => local.subarray(r * (1 + E) + 1, (r + 1) * (1 + E)));
     const [summed, summedOfEncoder] = await this.#exchangeGradients([gradient, ofEncoder], sums, control);
     if (!Number.isFinite(sums[0]!) || !Number.isFinite(sums[1]!)) {
       tf.dispose([summed ?? [], summedOfEncoder ?? [], Object.values(updated ?? {})] as tf.Tensor[]);
@@ -308,9 +310,7 @@ export class Replica {
       this.#state = updated;
     }
     const [lmLoss, qHaltLoss, finished, accuracy, exact, qHaltAccuracy, actSteps, ...ofEncoded] = sums as unknown as number[];
-    const encodedRows = this.encoder
-      ? Array.from({ length: globalBatch }, (_, row) => row).filter((row) => this.encoder!.makes(row)).length
-      : 0;
+    const encodedRows = this.encoder?.countOf(globalBatch) ?? 0;
     return {
       lmLoss: lmLoss! / globalBatch,
       qHaltLoss: qHaltLoss! / globalBatch,
@@ -505,61 +505,19 @@ export class Replica {
     };
   }
 
-  /** float32[R * E]: the puzzle embeddings of the batch's rows, of the table or made by the encoder. */
-  #rowsOf(ids: Int32Array): Float32Array {
-    if (!this.encoder) return this.rows.embeddings(ids);
+  /** float32[R * E]: puzzle embeddings of the table; zero where the encoder makes the row. @param peeks as in `PuzzleEmbedding` */
+  #tableRows(ids: ArrayLike<number>, peeks = false): Float32Array {
     const E = this.rows.size;
     const rows = new Float32Array(ids.length * E);
-    const place = (from: Float32Array, isHere: (id: number) => boolean): void => {
-      let next = 0;
-      ids.forEach((id, r) => {
-        if (isHere(id)) rows.set(from.subarray(next * E, ++next * E), r * E);
-      });
-    };
-    place(this.rows.embeddings(ids.filter((id) => id !== ENCODED)), (id) => id !== ENCODED);
-    place(this.encoder.rows(this.#demonstrations(ids)), (id) => id === ENCODED);
+    for (let r = 0; r < ids.length; r++) if (ids[r] !== ENCODED) rows.set(this.rows.embeddings([ids[r]!], peeks), r * E);
     return rows;
-  }
-
-  /** Of the rows that the encoder makes, one after the other. */
-  #demonstrations(ids: Int32Array): Int32Array {
-    const encoded = Array.from(ids.keys()).filter((r) => ids[r] === ENCODED);
-    const size = this.encoder!.encoder.demonstrationSize;
-    const all = new Int32Array(encoded.length * size);
-    encoded.forEach((r, i) => {
-      all.set(this.#carry.demonstrationsOf(r), i * size);
-    });
-    return all;
-  }
-
-  /** Of the encoder, from that of the rows. @param byRows float32[R * (1 + E)]: each row's id and gradient */
-  #encoderGradient(ids: Int32Array, byRows: Float32Array): tf.Tensor1D | undefined {
-    if (!this.encoder) return undefined;
-    const E = this.rows.size;
-    const encoded = Array.from(ids.keys()).filter((r) => ids[r] === ENCODED);
-    const gradients = new Float32Array(encoded.length * E);
-    encoded.forEach((r, i) => {
-      gradients.set(byRows.subarray(r * (1 + E) + 1, (r + 1) * (1 + E)), i * E);
-    });
-    return this.encoder.gradient(this.#demonstrations(ids), gradients);
   }
 
   /** float32[B * E]: rows as they are now; those never trained at their start value, those of no table by the averaged encoder. */
   #rowsToPredictWith(examples: readonly Example[]): Float32Array {
-    const ids = examples.map(({ puzzleId }) => Math.max(0, puzzleId));
-    const rows = this.rows.embeddings(ids, true);
-    const encoded = examples.flatMap(({ puzzleId }, r) => (puzzleId === ENCODED ? [r] : []));
-    if (encoded.length === 0) return rows;
-    const { demonstrationSize: size, config } = this.encoder!.encoder;
-    const seen = new Int32Array(encoded.length * size);
-    encoded.forEach((r, i) => {
-      fillDemonstrations(seen.subarray(i * size, (i + 1) * size), examples[r]!.demonstrate?.(config.pairs));
-    });
-    const E = this.rows.size;
-    const made = this.encoder!.averagedRows(seen);
-    encoded.forEach((r, i) => {
-      rows.set(made.subarray(i * E, (i + 1) * E), r * E);
-    });
+    const ids = examples.map(({ puzzleId }) => puzzleId);
+    const rows = this.#tableRows(ids, true);
+    this.encoder?.make(rows, { ids, demonstrationsOf: (r, pairs) => examples[r]!.demonstrate?.(pairs) }, true);
     return rows;
   }
 
