@@ -24,7 +24,7 @@ function testsUnder(path) {
 const files = (wanted.length > 0 ? wanted : ["."]).flatMap((name) => testsUnder(join(root, name))).sort();
 /** Folders whose tests start workers or whole runs, or time things; and what is among them that cares for no time. */
 const ALONE = ["cli", "slurm", "tensorflow"].map((name) => join(root, name));
-const PATIENT = ["bundle", "compare", "convert", "score-validate-merge"].map((name) => join(root, "cli", `${name}.test.mjs`));
+const PATIENT = ["bundle", "compare", "convert", "methods", "score-validate-merge"].map((name) => join(root, "cli", `${name}.test.mjs`));
 const isAlone = (file) => ALONE.some((folder) => file.startsWith(folder)) && !PATIENT.includes(file);
 
 let failed = 0;

@@ -21,7 +21,7 @@ async function adapted(name: string, ...options: string[]): Promise<{ result: Ru
 }
 
 test("run --method lora trains adapters and nothing else of the trunk", async () => {
-  const { result, state } = await adapted("lora", "--method", "lora", "--lora-rank", "2", "--steps", "3");
+  const { result, state } = await adapted("lora", "--method", "lora", "--lora-rank", "2", "--steps", "3", "--workers", "1");
   assert.equal(result.steps, 3);
   const { model } = loadCheckpoint(await toyCheckpoint()).config;
   for (const name of ["weights", "ema", "firstMoment", "secondMoment"])
@@ -59,17 +59,8 @@ test("--embedding factored: pre-training keeps codes in the checkpoint, an adapt
   lastLine(await trm("pretrain", ...shape.split(" "), ...lives, "--tasks", SAMPLE, "--steps", "6", "--out", checkpoint, "--json"));
   const { codes } = loadCheckpoint(checkpoint).puzzleEmbedding;
   assert.ok(codes!.filter((value) => value !== 0).length > 20 * 16, "codes were trained");
-  const { state } = await adapted(
-    "factored-run",
-    "--checkpoint",
-    checkpoint,
-    "--embedding",
-    "factored",
-    "--steps",
-    "3",
-    "--lr-puzzle",
-    "1e-6",
-  );
+  const options = ["--checkpoint", checkpoint, "--embedding", "factored", "--steps", "3", "--lr-puzzle", "1e-6", "--workers", "1"];
+  const { state } = await adapted("factored-run", ...options);
   const ids = state.puzzles as number[];
   const rows = [...state.rows!.pieces()].flatMap((piece) => [...piece]);
   const codeIds = ids.filter(isCode);
