@@ -27,13 +27,18 @@ const ALONE = ["cli", "slurm", "tensorflow"].map((name) => join(root, name));
 const PATIENT = ["bundle", "compare", "convert", "methods", "score-validate-merge"].map((name) => join(root, "cli", `${name}.test.mjs`));
 const isAlone = (file) => ALONE.some((folder) => file.startsWith(folder)) && !PATIENT.includes(file);
 
+/** A file fails after this many milliseconds; and one whose tests have ended ends, also where they left a process behind. */
+const LIMITS = ["--test-timeout=600000", "--test-force-exit"];
+
 let failed = 0;
 for (const [group, atOnce] of [
   [files.filter((file) => !isAlone(file)), availableParallelism()],
   [files.filter(isAlone), 1],
 ]) {
   if (group.length === 0) continue;
-  const { status } = spawnSync(process.execPath, ["--test", `--test-concurrency=${atOnce}`, ...flags, ...group], { stdio: "inherit" });
+  const { status } = spawnSync(process.execPath, ["--test", `--test-concurrency=${atOnce}`, ...LIMITS, ...flags, ...group], {
+    stdio: "inherit",
+  });
   if (status !== 0) failed = status ?? 1;
 }
 process.exit(failed);

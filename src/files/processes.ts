@@ -1,5 +1,5 @@
 /** Processes by more than their number, which is given out again, and the lock file that one of them holds. */
-import { linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import * as z from "zod";
 import { UserError } from "../errors.ts";
 
@@ -68,41 +68,66 @@ export function bootId(): string {
 /**
  * Takes a lock that the process holds until it ends or `release`s it. A lock whose process is gone is taken over.
  *
+ * The holder of a lock is the last of a line: who takes over from a process that is gone writes a file that is named after that
+ * process, which only one can do, and then puts itself first in place of the line.
+ *
  * @param what what is locked, for the message
  * @throws UserError where another process holds it
  */
 export function takeLock(path: string, what: string): { release(): void } {
   const mine = identityOf(process.pid) ?? { pid: process.pid, started: "" };
-  const refuse = (holder: ProcessIdentity | undefined): void => {
-    if (holder && holder.pid !== process.pid && isThere(holder))
-      throw new UserError(`${what} is in use by process ${holder.pid}; wait for it to end, or choose another folder`);
-  };
-  const [written, removed] = [`${path}.${process.pid}.new`, `${path}.${process.pid}.old`];
+  const written = `${path}.${process.pid}.new`;
   writeFileSync(written, `${JSON.stringify(mine)}\n`);
   try {
-    while (!linked(written, path)) {
-      refuse(readHolder(path));
-      // Of several that would take it over, one gets hold of it by this; another one's new lock may be in its place by now.
-      if (!moved(path, removed)) continue;
-      const before = readHolder(removed);
-      if (before && before.pid !== process.pid && isThere(before)) linked(removed, path);
-      rmSync(removed, { force: true });
-      refuse(before);
+    for (let line = lineOf(path); !isSame(line.last, mine); line = lineOf(path)) {
+      if (line.last && isThere(line.last))
+        throw new UserError(`${what} is in use by process ${line.last.pid}; wait for it to end, or choose another folder`);
+      if (!linked(written, line.next)) continue;
+      // The line may have been replaced while it was read; then this place in it is nobody's.
+      if (!isSame(lineOf(path).last, mine)) rmSync(line.next, { force: true });
+      else if (line.next !== path) {
+        renameSync(written, path);
+        for (const file of [...line.files.slice(1), line.next]) rmSync(file, { force: true });
+      }
     }
   } finally {
     rmSync(written, { force: true });
   }
   return {
     release: () => {
-      if (readHolder(path)?.pid === process.pid) rmSync(path, { force: true });
+      if (isSame(lineOf(path).last, mine)) rmSync(path, { force: true });
     },
   };
 }
 
 /** Whether a process that is there holds the lock. */
 export function isLocked(path: string): boolean {
-  const holder = readHolder(path);
-  return holder !== undefined && isThere(holder);
+  const { last } = lineOf(path);
+  return last !== undefined && isThere(last);
+}
+
+/** Those that have taken a lock over from one another. */
+interface LockLine {
+  readonly files: readonly string[];
+  /** the holder, if it is still there; undefined where there is none, or what it wrote can't be read */
+  readonly last: ProcessIdentity | undefined;
+  /** the file by which another one would follow */
+  readonly next: string;
+}
+
+function lineOf(path: string): LockLine {
+  const files: string[] = [];
+  let [last, next]: [ProcessIdentity | undefined, string] = [undefined, path];
+  while (existsSync(next)) {
+    files.push(next);
+    last = readHolder(next);
+    next = `${path}.after-${last ? `${last.pid}-${last.started.replaceAll(":", "-")}` : `unreadable-${files.length}`}`;
+  }
+  return { files, last, next };
+}
+
+function isSame(one: ProcessIdentity | undefined, other: ProcessIdentity): boolean {
+  return one?.pid === other.pid && one.started === other.started;
 }
 
 /** Gives a file a second name, with all that it holds from the first instant on. @returns false where that is taken */
@@ -122,17 +147,6 @@ function copied(from: string, to: string): boolean {
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
-  }
-}
-
-/** Renames a file. @returns false where there is none */
-function moved(from: string, to: string): boolean {
-  try {
-    renameSync(from, to);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
     throw error;
   }
 }

@@ -4,23 +4,25 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { UserError } from "../../../src/errors.ts";
 import { endLeftBehind, identityOf, isThere, markedProcesses, takeLock } from "../../../src/files/processes.ts";
 
-/** Tells a process that this file starts itself as which lock to take, and when. */
+/** Tells a process that this file starts itself as which locks to take, how many, and when. */
 const CHILD = "TRM_TEST_LOCK";
 if (process.env[CHILD]) {
-  const [path, instant] = process.env[CHILD].split(" ");
+  const [path, locks, instant] = process.env[CHILD].split(" ");
+  process.stdin.resume().on("end", () => process.exit(0)); // holds them until the others have tried
   while (Date.now() < Number(instant)); // all at once
-  try {
-    takeLock(path!, "it");
-    process.stdout.write("taken");
-    process.stdin.resume().on("end", () => process.exit(0)); // holds it until the others have tried
-  } catch (error) {
-    process.stdout.write(error instanceof UserError ? "refused" : String(error));
-    process.exit(0);
+  for (let i = 0; i < Number(locks); i++) {
+    try {
+      takeLock(`${path}${i}`, "it");
+      process.stdout.write("T");
+    } catch (error) {
+      process.stdout.write(error instanceof UserError ? "." : "?");
+    }
   }
 } else tests();
 
@@ -84,19 +86,30 @@ function tests(): void {
   });
 
   test("of several processes that would take over a lock at once, one does", linux, async () => {
-    const path = join(folder, "contended");
-    writeFileSync(path, JSON.stringify({ pid: process.pid, started: "before" }));
-    const env = { ...process.env, [CHILD]: `${path} ${Date.now() + 800}` };
+    const [path, locks] = [join(folder, "contended"), 200];
+    for (let i = 0; i < locks; i++) writeFileSync(`${path}${i}`, i % 2 ? "{" : JSON.stringify({ pid: process.pid, started: "before" }));
+    const env = { ...process.env, [CHILD]: `${path} ${locks} ${Date.now() + 800}` };
     const children = Array.from({ length: 5 }, () =>
       spawn(process.execPath, [fileURLToPath(import.meta.url)], { stdio: ["pipe", "pipe", "inherit"], env }),
     );
-    const said = await Promise.all(children.map(async ({ stdout }) => String((await once(stdout!, "data"))[0])));
-    assert.deepEqual(said.sort(), ["refused", "refused", "refused", "refused", "taken"]);
-    for (const { stdin } of children) stdin!.end();
+    try {
+      const said = await Promise.all(children.map(({ stdout }) => firstCharacters(stdout!, locks)));
+      const holders = Array.from({ length: locks }, (_, i) => said.filter((all) => all[i] === "T").length);
+      assert.deepEqual(holders, new Array(locks).fill(1));
+      assert.ok(!said.join("").includes("?"));
+    } finally {
+      for (const { stdin } of children) stdin!.end();
+    }
     await Promise.all(children.map((child) => child.exitCode ?? once(child, "exit")));
     assert.deepEqual(
-      readdirSync(folder).filter((name) => name.startsWith("contended.")),
+      readdirSync(folder).filter((name) => /^contended\d+\./.test(name)),
       [],
     );
   });
+}
+
+async function firstCharacters(stream: Readable, count: number): Promise<string> {
+  let all = "";
+  for await (const chunk of stream) if ((all += String(chunk)).length >= count) break;
+  return all;
 }
