@@ -45,7 +45,7 @@ export const compareCommand: CommandModule<object, CompareArgs> = {
       .option("checkpoint", { type: "string", demandOption: true, describe: "folder of a pre-trained checkpoint" })
       .option("methods", {
         type: "string",
-        default: "full,embeddings-then-full,embeddings,none,scratch",
+        default: "full,embeddings-then-full,embeddings,lora,none,scratch",
         describe: `comma-separated, of ${Object.keys(METHODS).join(", ")} (full on random weights); the first is what the others are set against; "" for none`,
       })
       .option("starts", { type: "string", default: "mean", describe: "starts of the puzzle rows, comma-separated, for each method" })

@@ -61,4 +61,18 @@ export const PRESETS: Record<string, Preset> = {
       translate: false,
     },
   },
+  small: {
+    about: "checkpoints/small on tasks that fit its canvas (--canvas 10), in a quarter of an hour on two cores",
+    recipe: {
+      batchSize: 32,
+      lrTrunk: 5e-4,
+      lrPuzzle: 3e-2,
+      lrMinRatio: 0.1,
+      warmupSteps: 20,
+      emaDecay: 0.99,
+      trainVariants: 32,
+      voteVariants: 32,
+      translate: false,
+    },
+  },
 };
