@@ -10,6 +10,8 @@ export interface Means {
   readonly device: "cpu" | "gpu";
   /** attention, norm and gate in kernels of our own, which keep no attention scores */
   readonly ownKernels: boolean;
+  /** attention by cuDNN in XLA's steps, which keeps no scores either, and products in bfloat16 */
+  readonly fusedAttention?: boolean;
 }
 
 /** What is computed. */
@@ -48,7 +50,7 @@ interface Measured {
   readonly slack: number;
 }
 
-/** On x86-64 Linux with Node 20 and TensorFlow 2.21. Precision makes no difference: bfloat16 copies come beside the float32 ones. */
+/** On x86-64 Linux with Node 20 and TensorFlow 2.21. Precision makes no difference there: bfloat16 copies come beside the float32 ones. */
 const MEASURED: Readonly<Record<"wasm" | Means["steps"], Measured>> = {
   wasm: { base: 130e6, trunks: { training: 14, prediction: 8 }, slack: 1.25 },
   "op by op": { base: 425e6, trunks: { training: 14, prediction: 8 }, slack: 1.2 },
@@ -58,6 +60,16 @@ const MEASURED: Readonly<Record<"wasm" | Means["steps"], Measured>> = {
 
 /** Tensors as large as the trunk that blocks computed again take more, op by op: their weights' gradients beside the sums so far. */
 const TRUNKS_AGAIN = 5;
+
+/**
+ * Bytes for each number with attention by cuDNN. Measured on an H100, full size, 4 to 192 rows, through XLA of JAX 0.11.2: a
+ * training step takes 1.9 for what lies between its inputs and results (what blocks keep is what products read, in bfloat16),
+ * an ACT step of a prediction 2.8, and 1.2 more for the states that go in and come out.
+ */
+const FUSED_BYTES = { training: 2, prediction: 4 } as const;
+/** Where blocks are computed again, their inputs alone are kept, in float32. Assumed, not measured. */
+const FUSED_BYTES_AGAIN = 4;
+const FUSED_SLACK = 1.05;
 
 /** A GPU's share of `base`: CUDA's context and its libraries' work space. Assumed, not measured. */
 const GPU_BASE = 1e9;
@@ -75,9 +87,11 @@ export function memoryDemand(work: Work, means: Means): MemoryDemand {
     adapters === undefined ? (trunks[kind] + again) * trunk : (trunks.prediction + again) * trunk + trunks.training * adapters;
   const held = ofTrunk + trunks[kind] * encoder;
   const carriedBytes = kind === "training" ? 4 * 2 * positions * model.hiddenSize : 0;
+  const fusedBytes = work.recompute ? FUSED_BYTES_AGAIN : FUSED_BYTES[kind];
+  const bytesPerNumber = means.fusedAttention ? fusedBytes * FUSED_SLACK : 4 * slack;
   return {
     fixedBytes: (means.device === "gpu" ? GPU_BASE : base) + 4 * held,
-    rowBytes: 4 * slack * positions * numbersPerToken(work, means),
+    rowBytes: bytesPerNumber * positions * numbersPerToken(work, means),
     carriedBytes,
     snapshot: { fixedBytes: kind === "training" ? 4 * 4 * ((adapters ?? trunk) + encoder) : 0, rowBytes: carriedBytes },
   };
@@ -90,12 +104,12 @@ export function memoryDemand(work: Work, means: Means): MemoryDemand {
  * without own kernels also the attention scores and the gate's sigmoid. Op by op there are all the gradients beside it,
  * which tfjs frees at the end alone.
  */
-function numbersPerToken({ model, positions, kind, recompute }: Work, { steps, ownKernels }: Means): number {
+function numbersPerToken({ model, positions, kind, recompute }: Work, { steps, ownKernels, fusedAttention }: Means): number {
   const D = model.hiddenSize;
   const F = innerSize(model);
   const passes = model.lCycles + 1;
   const blocks = passes * model.lLayers;
-  const scores = ownKernels ? 0 : model.numHeads * positions;
+  const scores = ownKernels || fusedAttention ? 0 : model.numHeads * positions;
   const kept = 6 * D + (ownKernels ? 3 : 4) * F + scores;
   if (steps === "op by op") {
     const all = 8 * D + 3 * F + scores;

@@ -26,6 +26,7 @@ export function attention(x: tf.Tensor2D, block: BlockTensors, shape: AttentionS
 
 /** float32 [B * T, 3D] (q | k | v) -> [B * T, D]: all heads' attention, merged. */
 export function attend(qkv: tf.Tensor2D, shape: AttentionShape, rotary: RotaryTables): tf.Tensor2D {
+  if (hasOwnKernel("FusedAttend") && shape.headSize % 8 === 0) return fusedAttend(qkv, shape, rotary);
   const attributes = { ...shape };
   if (hasOwnKernel("Attend") && shape.headSize % 8 === 0) {
     return tf.customGrad((input, save) => {
@@ -46,6 +47,33 @@ export function attend(qkv: tf.Tensor2D, shape: AttentionShape, rotary: RotaryTa
       value,
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) =>
         tf.tidy(() => backward(dy as tf.Tensor2D, saved as [Heads, Heads, Heads, Heads], shape, rotary)),
+    };
+  })(qkv) as tf.Tensor2D;
+}
+
+/** The same where the engine has it in one: scores stay in the processor, and heads need no transposition. */
+function fusedAttend(qkv: tf.Tensor2D, { batch, positions, heads, headSize }: AttentionShape, { cos, sin }: RotaryTables): tf.Tensor2D {
+  return tf.customGrad((input, save) => {
+    const byPosition = tf.reshape(input as tf.Tensor, [batch, positions, 3 * heads, headSize]) as tf.Tensor4D;
+    const slice = (from: tf.Tensor4D, first: number, count: number): tf.Tensor4D =>
+      tf.slice4d(from, [0, 0, first, 0], [batch, positions, count, headSize]);
+    const table = (of: tf.Tensor2D): tf.Tensor2D => tf.reshape(of, [positions, 1, headSize]) as unknown as tf.Tensor2D;
+    const rotated = rotate(slice(byPosition, 0, 2 * heads), { cos: table(cos), sin: table(sin) }) as tf.Tensor4D;
+    const [q, k, v] = [slice(rotated, 0, heads), slice(rotated, heads, heads), slice(byPosition, 2 * heads, heads)];
+    const [byHead, statistics] = ownKernel("FusedAttend", { q, k, v }, {}) as [tf.Tensor4D, tf.Tensor3D];
+    const out = tf.transpose(byHead, [0, 2, 1, 3]);
+    (save as tf.GradSaveFunc)([q, k, v, statistics, out]);
+    return {
+      value: tf.reshape(out, [batch * positions, heads * headSize]),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) =>
+        tf.tidy(() => {
+          const [q, k, v, statistics, out] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+          const dOut = tf.reshape(dy, [batch, positions, heads, headSize]);
+          const [dQ, dK, dV] = ownKernel("FusedAttendGrad", { q, k, v, statistics, dOut, out }, {})!;
+          const parts = tf.concat([rotateBack(tf.concat([dQ!, dK!], 0), { cos, sin }), dV!], 0);
+          const joined = tf.transpose(tf.reshape(parts, [3, batch, heads, positions, headSize]), [1, 3, 0, 2, 4]);
+          return tf.reshape(joined, [batch * positions, 3 * heads * headSize]);
+        }),
     };
   })(qkv) as tf.Tensor2D;
 }

@@ -36,6 +36,7 @@ declare module "@tensorflow/tfjs-node-gpu/dist/proto/api_pb.js" {
   export namespace AttrValue {
     class ListValue {
       setTypeList(dtypes: number[]): void;
+      setShapeList(shapes: TensorShape[]): void;
     }
   }
   export class NodeDef {

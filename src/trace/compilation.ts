@@ -53,11 +53,12 @@ export function stepRunner(engine: EngineName, { compile, precision }: Compilati
   const onGpu = (tf.findBackend("tensorflow") as unknown as NodeJSKernelBackend).isUsingGpuDevice;
   const target = compile === "auto" ? (onGpu ? "xla" : "graph") : compile;
   const inBfloat16 = precision === "bf16" || (precision === "auto" && onGpu);
-  const options = { target, precision: inBfloat16 ? "bfloat16" : "float32", warn } as const;
+  const fusedAttention = onGpu && target === "xla" && inBfloat16;
+  const options = { target, precision: inBfloat16 ? "bfloat16" : "float32", fusedAttention, warn } as const;
   return {
     makeReady: (name, step) => jit(name, step, options),
     compiled: true,
     precision: options.precision,
-    description: `compiled (${target === "xla" ? "XLA" : "TensorFlow graph"}), ${inBfloat16 ? "bf16 products" : "float32"}`,
+    description: `compiled (${target === "xla" ? "XLA" : "TensorFlow graph"}), ${inBfloat16 ? "bf16 products" : "float32"}${fusedAttention ? ", attention by cuDNN" : ""}`,
   };
 }

@@ -7,6 +7,7 @@ import { makeProcessFolder } from "../files/process-folder.ts";
 import { OWN_KERNEL_PREFIX } from "../model/own-kernel.ts";
 import { countWork, type WorkCounts } from "./counts.ts";
 import { type EmitOptions, emit, MODEL_TAG } from "./emit.ts";
+import { FUSED_ATTENTION_KERNELS } from "./fused-attention.ts";
 import { type DType, type Graph, printType, type ValueType } from "./graph.ts";
 import { simplify } from "./simplify.ts";
 import { trace } from "./tracer.ts";
@@ -15,7 +16,10 @@ import { trace } from "./tracer.ts";
  * How to compile. The target is by default XLA on a GPU, where joining small operations saves trips through memory, and
  * TensorFlow's graph on a CPU, whose oneDNN products are faster than XLA's there and which needs no seconds to compile.
  */
-export type CompileOptions = Partial<EmitOptions>;
+export type CompileOptions = Partial<EmitOptions> & {
+  /** attention in cuDNN's own kernels, see `fused-attention.ts`: with XLA on a GPU, in bfloat16 */
+  readonly fusedAttention?: boolean;
+};
 
 /** A function that was compiled for inputs of certain shapes. */
 export interface CompiledStep {
@@ -44,13 +48,14 @@ export interface CompiledStep {
 export function compile(
   step: (inputs: tf.Tensor[]) => readonly tf.Tensor[],
   examples: readonly (tf.Tensor | ValueType)[],
-  { target, precision = "float32" }: CompileOptions = {},
+  { target, precision = "float32", fusedAttention = false }: CompileOptions = {},
 ): CompiledStep {
   const backend = tf.findBackend("tensorflow") as unknown as NodeJSKernelBackend | null;
   if (!backend) throw new Error("compiling needs the TensorFlow engine, which was not started");
   const types = examples.map(({ dtype, shape }): ValueType => ({ dtype: dtype as DType, shape: [...shape] }));
   const options = { target: target ?? (backend.isUsingGpuDevice ? "xla" : "graph"), precision } as const;
-  const graph = simplify(trace(step, types, (kernel) => !mayUse(kernel, options)));
+  if (fusedAttention && (options.target !== "xla" || precision !== "bfloat16")) throw new Error("fused attention needs XLA and bfloat16");
+  const graph = simplify(trace(step, types, (kernel) => !mayUse(kernel, options), fusedAttention ? FUSED_ATTENTION_KERNELS : []));
   const { bytes, inputNames, outputNames } = emit(graph, options);
   const model = load(backend, bytes);
   const feeds = inputNames.map((name) => ({ name }));

@@ -1,4 +1,5 @@
 /** Counts the work of a graph: floating-point operations of its matrix products, and bytes that pass through memory. */
+import { fusedAttentionProducts } from "./fused-attention.ts";
 import { byteCount, elementCount, type Graph, type GraphNode, type ValueId } from "./graph.ts";
 import { boolAttribute, intAttribute, lastTwo, ruleOf } from "./shapes.ts";
 
@@ -34,6 +35,12 @@ export function countWork(graph: Graph): WorkCounts {
       );
       flops += heads * 2 * batch! * count! * positions! ** 2 * size!;
       matrixProducts += heads;
+    }
+    const fused = fusedAttentionProducts(node);
+    if (fused) {
+      const [batch, positions, count, size] = graph.values[node.inputs[0]!]!.shape;
+      flops += fused * 2 * batch! * count! * positions! ** 2 * size!;
+      matrixProducts += fused;
     }
     if (!PRODUCTS.has(node.op)) continue;
     const inner = lastTwo(graph.values[node.inputs[0]!]!, boolAttribute(node.attributes, "adj_x"))[1];

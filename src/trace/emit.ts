@@ -40,7 +40,7 @@ const FUNCTION = "step_function";
 const CALL = "step";
 
 /** TensorFlow's numbers of dtypes. */
-const TF_DTYPE: Readonly<Record<DType, number>> = { float32: 1, int32: 3, bool: 10, bfloat16: 14 };
+const TF_DTYPE: Readonly<Record<DType, number>> = { float32: 1, int32: 3, bool: 10, bfloat16: 14, uint8: 4 };
 
 /** The graph as a SavedModel. */
 export function emit(graph: Graph, options: EmitOptions): EmittedModel {
@@ -169,6 +169,9 @@ function attributeOf(set: (attribute: pb.AttrValue) => void): pb.AttrValue {
 
 function attributeValue(attribute: Attribute): pb.AttrValue {
   if ("type" in attribute) return type(attribute.type);
+  if ("types" in attribute) return types(attribute.types.map((dtype) => ({ dtype })));
+  if ("shapes" in attribute) return shapes(attribute.shapes);
+  if ("text" in attribute) return attributeOf((a) => a.setS(new TextEncoder().encode(attribute.text)));
   if ("bool" in attribute) return bool(attribute.bool);
   return attributeOf((a) => ("int" in attribute ? a.setI(attribute.int) : a.setF(attribute.float)));
 }
@@ -185,10 +188,16 @@ function shapeAttribute(shape: readonly number[]): pb.AttrValue {
   return attributeOf((a) => a.setShape(tensorShape(shape)));
 }
 
-function types(values: readonly ValueType[]): pb.AttrValue {
+function types(values: readonly Pick<ValueType, "dtype">[]): pb.AttrValue {
   const list = new pb.AttrValue.ListValue();
   list.setTypeList(values.map(({ dtype }) => TF_DTYPE[dtype]));
   return attributeOf((a) => a.setList(list));
+}
+
+function shapes(list: readonly (readonly number[])[]): pb.AttrValue {
+  const value = new pb.AttrValue.ListValue();
+  value.setShapeList(list.map(tensorShape));
+  return attributeOf((a) => a.setList(value));
 }
 
 function functionAttribute(name: string): pb.AttrValue {

@@ -1,7 +1,7 @@
 /** The intermediate form of a traced function: TensorFlow operations in order, each on values with known dtype and shape. */
 
-/** tfjs knows no bfloat16: it comes into a graph by `withBfloat16Products` alone. */
-export type DType = "float32" | "int32" | "bool" | "bfloat16";
+/** tfjs knows neither bfloat16 nor uint8: they come into a graph by `withBfloat16Products` alone. */
+export type DType = "float32" | "int32" | "bool" | "bfloat16" | "uint8";
 
 /** What is known of a value before it is computed. */
 export interface ValueType {
@@ -18,7 +18,14 @@ export interface Constant {
 }
 
 /** An attribute of an operation, as TensorFlow tells them apart. */
-export type Attribute = { readonly type: DType } | { readonly int: number } | { readonly float: number } | { readonly bool: boolean };
+export type Attribute =
+  | { readonly type: DType }
+  | { readonly types: readonly DType[] }
+  | { readonly shapes: readonly (readonly number[])[] }
+  | { readonly int: number }
+  | { readonly float: number }
+  | { readonly bool: boolean }
+  | { readonly text: string };
 
 /** One TensorFlow operation. */
 export interface GraphNode {
@@ -48,7 +55,7 @@ export function byteCount({ dtype, shape }: ValueType): number {
   return elementCount(shape) * BYTES_OF[dtype];
 }
 
-const BYTES_OF: Readonly<Record<DType, number>> = { float32: 4, int32: 4, bool: 1, bfloat16: 2 };
+const BYTES_OF: Readonly<Record<DType, number>> = { float32: 4, int32: 4, bool: 1, bfloat16: 2, uint8: 1 };
 
 /** `float32[2,3]` */
 export function printType({ dtype, shape }: ValueType): string {
@@ -88,5 +95,7 @@ function printNumbers({ numbers }: Constant): string {
 
 /** Dtypes are left out: they can be read off the values. */
 function printAttributes(attributes: GraphNode["attributes"]): string[] {
-  return Object.entries(attributes).flatMap(([name, value]) => ("type" in value ? [] : [`${name}=${Object.values(value)[0]}`]));
+  return Object.entries(attributes).flatMap(([name, value]) =>
+    "type" in value || "types" in value || "shapes" in value ? [] : [`${name}=${Object.values(value)[0]}`],
+  );
 }

@@ -11,8 +11,16 @@ export interface JitOptions extends CompileOptions {
   readonly warn: (sentence: string) => void;
 }
 
+/** The fastest way first. */
+function attemptsAt(options: CompileOptions): CompileOptions[] {
+  if (options.target === "graph") return [options];
+  const composed = { ...options, fusedAttention: false };
+  return [...(options.fusedAttention ? [options] : []), composed, { ...composed, target: "graph" }];
+}
+
 /**
- * The step, compiled where that works: by XLA where that is the target, else as TensorFlow's graph, else op by op.
+ * The step, compiled where that works: by XLA where that is the target, with attention by cuDNN where that is asked for, else
+ * as TensorFlow's graph, else op by op.
  *
  * @param name of the step, for warnings
  * @throws what the step throws op by op, and errors of running out of memory, which running it otherwise would not mend
@@ -22,7 +30,7 @@ export function jit(name: string, step: Step, { warn, ...options }: JitOptions):
 
   /** Compiles and runs for the first time: XLA compiles no sooner than that. */
   const firstRun = (key: string, inputs: tf.Tensor[]): tf.Tensor[] => {
-    const attempts: CompileOptions[] = options.target === "graph" ? [options] : [options, { ...options, target: "graph" }];
+    const attempts = attemptsAt(options);
     let cleared = false;
     for (let attempt = attempts.shift(); attempt; attempt = attempts.shift()) {
       let candidate: CompiledStep | undefined;
@@ -40,7 +48,8 @@ export function jit(name: string, step: Step, { warn, ...options }: JitOptions):
           attempts.unshift(attempt);
           continue;
         }
-        warn(`${name} does not run compiled${attempt.target ? ` (${attempt.target})` : ""}: ${messageOf(error)}`);
+        const how = [attempt.target ?? [], attempt.fusedAttention ? "attention by cuDNN" : []].flat().join(", ");
+        warn(`${name} does not run compiled${how && ` (${how})`}: ${messageOf(error)}`);
       }
     }
     compiled.set(key, "op by op");

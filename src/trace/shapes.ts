@@ -141,6 +141,31 @@ const RULES: Readonly<Record<string, OpRule>> = {
       return [{ dtype: typeAttribute(a, "output_type"), shape: x!.shape.filter((_, i) => i !== at) }];
     },
   },
+  TrmFusedAttend: {
+    output: "output",
+    types: ([q]) => {
+      const [batch, positions, heads, size] = q!.shape as [number, number, number, number];
+      return [
+        { dtype: "float32", shape: [batch, heads, positions, size] },
+        { dtype: "float32", shape: [batch, heads, positions] },
+      ];
+    },
+  },
+  TrmFusedAttendGrad: {
+    output: "output",
+    types: ([q]) => {
+      const [batch, positions, heads, size] = q!.shape as [number, number, number, number];
+      return Array.from({ length: 3 }, () => ({ dtype: "float32", shape: [batch, heads, positions, size] }));
+    },
+  },
+  XlaCustomCallV2: {
+    output: "results",
+    types: (_, { result_dtypes, result_shapes }) => {
+      if (!result_dtypes || !("types" in result_dtypes) || !result_shapes || !("shapes" in result_shapes))
+        throw new UnsupportedOp("XlaCustomCallV2 without types of its results");
+      return result_dtypes.types.map((dtype, i) => ({ dtype, shape: result_shapes.shapes[i]! }));
+    },
+  },
   TrmAttend: { output: "output", types: ([qkv]) => [{ dtype: "float32", shape: [qkv!.shape[0]!, qkv!.shape[1]! / 3] }] },
   TrmAttendGrad: { output: "output", types: ([, qkv]) => [typeOf(qkv!)] },
   TrmAddRmsNorm: { output: "output", types: ([x]) => [typeOf(x!), { dtype: "float32", shape: [x!.shape[0]!, 1] }] },

@@ -28,6 +28,7 @@ const TRACING = "trace";
  *
  * @param types of the inputs
  * @param without names of kernels that must not be used: what asks for one composes it from others
+ * @param also    kernels there are beside those of the engine
  * @throws UnsupportedOp for an operation without a shape rule
  * @throws Error where the function reads a tensor's numbers or uses a tensor from outside
  */
@@ -35,6 +36,7 @@ export function trace(
   traced: (inputs: tf.Tensor[]) => readonly tf.Tensor[],
   types: readonly ValueType[],
   without: (kernelName: string) => boolean = () => false,
+  also: readonly Omit<tf.KernelConfig, "backendName">[] = [],
 ): Graph {
   const live = tf.findBackend("tensorflow") as unknown as NodeJSKernelBackend | null;
   if (!live) throw new Error("tracing needs the TensorFlow engine, which was not started");
@@ -44,6 +46,7 @@ export function trace(
   for (const kernel of tf.getKernelsForBackend("tensorflow")) {
     if (!without(kernel.kernelName)) tf.registerKernel({ ...kernel, backendName: TRACING });
   }
+  for (const kernel of also) tf.registerKernel({ ...kernel, backendName: TRACING });
   try {
     void tf.setBackend(TRACING); // takes effect at once, since our backend needs no time to start
     let graph: Graph | undefined;

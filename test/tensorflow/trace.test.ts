@@ -278,8 +278,8 @@ test("each operation with a shape rule gives the dtype, shape and numbers that T
       compiled.dispose();
     }
   }
-  // tfjs has these under another name, or makes others of them
-  const unreachable = ["Div", "AddV2", "Identity"];
+  // tfjs has these under another name, or makes others of them; cuDNN's attention needs a GPU
+  const unreachable = ["Div", "AddV2", "Identity", "TrmFusedAttend", "TrmFusedAttendGrad", "XlaCustomCallV2"];
   if (tf.getKernel("TrmGate", "tensorflow") === undefined) unreachable.push(...supportedOps().filter((op) => op.startsWith("Trm")));
   assert.deepEqual(
     supportedOps().filter((op) => !covered.has(op) && !unreachable.includes(op)),
@@ -392,6 +392,29 @@ test("jit compiles once per shape, and runs op by op with a warning what can't b
   assert.equal(warnings.length, 1);
   assert.match(warnings[0]!, /sums does not run compiled \(graph\): operation Cumsum cannot be traced/);
   assert.ok(isOutOfMemory(new Error("Session fail to run with error: OOM when allocating tensor")) && !isOutOfMemory(new Error("Cumsum")));
+});
+
+test("where XLA has no attention by cuDNN, jit says so once per shape and composes it", options, () => {
+  const shape = { batch: 1, positions: 6, heads: 2, headSize: 8 };
+  const step: Step = ([qkv, cos, sin]) => {
+    const rotary = { cos: cos as tf.Tensor2D, sin: sin as tf.Tensor2D };
+    return [attend(qkv as tf.Tensor2D, shape, rotary), tf.grad((x) => attend(x as tf.Tensor2D, shape, rotary))(qkv!)];
+  };
+  const table = tf.reshape(tf.range(0, 48), [6, 8]);
+  const inputs = [tf.sin(tf.reshape(tf.range(0, 288), [6, 48])), tf.cos(table), tf.sin(table)];
+  const how = { target: "xla", precision: "bfloat16" } as const;
+  const warnings: string[] = [];
+  const fused = jit("attention", step, { ...how, fusedAttention: true, warn: (sentence) => warnings.push(sentence) });
+  const composed = compile(step, inputs, how);
+  for (let run = 0; run < 2; run++)
+    fused.run(inputs).forEach((result, i) => {
+      assert.deepEqual([...floats(result)], [...floats(composed.run(inputs)[i]!)]);
+    });
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0]!, /^attention does not run compiled \(xla, attention by cuDNN\): .*fmhaSoftmax/s);
+  fused.dispose();
+  composed.dispose();
+  assert.throws(() => compile(step, inputs, { target: "xla", fusedAttention: true }), /fused attention needs XLA and bfloat16/);
 });
 
 test("the encoder and its gradient, compiled, are those op by op", options, () => {

@@ -54,8 +54,23 @@ test("a batch of 384 at full size fits four GPUs of 24 GB: 96 rows each, in equa
     assert.ok(plan.microBatch * FULL_CANVAS >= 8192, `${plan.microBatch} rows`);
     assert.equal(plan.recompute, recompute ?? false);
   }
-  // All 96 rows at once would not fit: attention scores alone are 27 MB a row and block, and the gradient goes through ten blocks.
-  assert.ok(planMemory(full({ means: ON_GPU, budgetBytes, microBatch: 96, recompute: false })).bytes > 96 * 10 * 8 * FULL_CANVAS ** 2 * 4);
+  // All 96 rows at once would not fit if scores were kept: 27 MB a row and block, and the gradient goes through ten blocks.
+  const composed = { ...ON_GPU, fusedAttention: false };
+  assert.ok(
+    planMemory(full({ means: composed, budgetBytes, microBatch: 96, recompute: false })).bytes > 96 * 10 * 8 * FULL_CANVAS ** 2 * 4,
+  );
+});
+
+test("with attention by cuDNN a row takes what was measured on an H100: temporaries, and the states that go in and come out", () => {
+  const row = (kind: "training" | "prediction") => memoryDemand({ model: FULL, positions: FULL_CANVAS, kind, recompute: false }, ON_GPU);
+  const states = 2 * 4 * FULL_CANVAS * 512;
+  // temporaries of 96 rows in GB: 17.26, 1.63
+  const [training, prediction] = [row("training"), row("prediction")];
+  for (const [planned, measured] of [
+    [training.rowBytes + training.carriedBytes, 17.26e9 / 96 + 2 * states] as const,
+    [prediction.rowBytes + prediction.carriedBytes, 1.63e9 / 96 + 2 * states] as const,
+  ])
+    assert.ok(planned >= measured && planned < 1.2 * measured, `${planned} planned, ${measured} measured`);
 });
 
 test("the full-size step fits 6 GB on a processor, and a worker that shares a small machine computes blocks again", () => {
@@ -126,11 +141,12 @@ test("what a row takes grows with its positions, with their square where scores 
 
 test("how steps will run is known before an engine is started", () => {
   const mode = (engine: "wasm" | "tensorflow", compile: "auto" | "xla" | "graph" | "off", onGpu: boolean): unknown[] => {
-    const { steps, device, ownKernels } = meansOf(engine, { compile, precision: "auto" }, onGpu);
-    return [steps, device, ownKernels];
+    const { steps, device, ownKernels, fusedAttention } = meansOf(engine, { compile, precision: "auto" }, onGpu);
+    return [steps, device, ownKernels, ...(fusedAttention ? ["fused"] : [])];
   };
   assert.deepEqual(mode("wasm", "auto", false), ["op by op", "cpu", true]);
-  assert.deepEqual(mode("tensorflow", "auto", true), ["xla", "gpu", false]);
+  assert.deepEqual(mode("tensorflow", "auto", true), ["xla", "gpu", false, "fused"]);
+  assert.ok(!meansOf("tensorflow", { compile: "xla", precision: "float32" }, true).fusedAttention);
   assert.deepEqual(mode("tensorflow", "graph", true), ["graph", "gpu", false]);
   assert.deepEqual(mode("tensorflow", "xla", false), ["xla", "cpu", false]);
   assert.deepEqual(mode("tensorflow", "auto", false).slice(0, 2), ["graph", "cpu"]);
