@@ -6,6 +6,7 @@ import { parameterCount, parameterLayout } from "../model/parameters.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import { withBfloat16Products } from "../trace/bfloat16.ts";
 import { countWork, type WorkCounts } from "../trace/counts.ts";
+import { FUSED_ATTENTION_KERNELS } from "../trace/fused-attention.ts";
 import type { DType, ValueType } from "../trace/graph.ts";
 import { opByOp } from "../trace/ready-step.ts";
 import { simplify } from "../trace/simplify.ts";
@@ -21,6 +22,8 @@ export interface Workload {
   readonly precision: "float32" | "bfloat16";
   /** blocks are computed again for their gradient */
   readonly recompute: boolean;
+  /** by cuDNN, in bfloat16 on a GPU; composed unless given */
+  readonly fusedAttention?: boolean;
 }
 
 /** The steps that a replica runs. */
@@ -41,18 +44,19 @@ type Results = Readonly<Record<string, tf.Tensor | undefined>>;
  *
  * @throws Error where the TensorFlow engine was not started: the trace is made of its kernels' calls
  */
-export function countSteps({ model, canvas, rows, precision, recompute }: Workload): StepCounts {
+export function countSteps({ model, canvas, rows, precision, recompute, fusedAttention = false }: Workload): StepCounts {
   const layout = parameterLayout(model);
   const settings = { config: model, recompute, layout, adam: ADAM_ATAN2_DEFAULTS, lossScale: 1 / rows };
   const steps = new ReplicaSteps(settings, opByOp);
   const parameters = parameterCount(layout);
+  const also = fusedAttention ? FUSED_ATTENTION_KERNELS : [];
   const count = <N extends string>(types: Readonly<Record<N, ValueType>>, step: (inputs: Record<N, tf.Tensor>) => Results): WorkCounts => {
     const names = Object.keys(types) as N[];
     const traced = (tensors: tf.Tensor[]): tf.Tensor[] => {
       const inputs = Object.fromEntries(names.map((name, i) => [name, tensors[i]!])) as Record<N, tf.Tensor>;
       return Object.values(step(inputs)).filter((result) => result !== undefined);
     };
-    const graph = simplify(trace(traced, Object.values(types), (kernel) => kernel.startsWith(OWN_KERNEL_PREFIX)));
+    const graph = simplify(trace(traced, Object.values(types), (kernel) => kernel.startsWith(OWN_KERNEL_PREFIX), also));
     return countWork(precision === "bfloat16" ? withBfloat16Products(graph) : graph);
   };
   const weights = float(parameters);

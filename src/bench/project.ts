@@ -14,9 +14,9 @@ export interface Work {
 
 export interface ProjectionAssumptions {
   readonly precision: "float32" | "bfloat16";
-  /** what is reached of the device's peak in matrix products, and of its memory's speed */
-  readonly flopShare: number;
-  readonly bandwidthShare: number;
+  /** what is reached of the device's peak in matrix products, and of its memory's speed; what its profile says unless given */
+  readonly flopShare?: number | undefined;
+  readonly bandwidthShare?: number | undefined;
   readonly hostGigabytesPerSecond: number;
   /** that each worker sends its neighbour in the ring, all sending at once */
   readonly exchangeGigabytesPerSecond: number;
@@ -28,27 +28,39 @@ export interface Projection {
   readonly secondsOfMemory: number;
   readonly secondsOfHostCopies: number;
   readonly secondsOfExchange: number;
-  /** the slower of the two, which the other hides behind */
+  /** the slower of the two */
   readonly boundBy: "products" | "memory";
-  /** the slower of products and memory, then copies and exchange */
+  /** products, then memory, then copies and exchange: XLA runs one kernel after the other */
   readonly seconds: number;
-  /** products and memory one after the other: what a device does that hides nothing */
-  readonly secondsWithoutOverlap: number;
+  /** the slower of products and memory, the other hidden behind it: what no device is faster than */
+  readonly secondsWithOverlap: number;
 }
 
 /** What a user may set of the assumptions, and what stands unless they do. */
 export const DEFAULT_ASSUMPTIONS = {
-  flopShare: 0.6,
-  bandwidthShare: 0.8,
   /** from and to ordinary memory over PCI Express 4.0 x16, which could do 32 each way between pinned pages */
   hostGigabytesPerSecond: 10,
   /** 28 MB between 4 processes took 108 ms on two processor cores, 1.5 times 28 MB sent by each */
   exchangeGigabytesPerSecond: 0.39,
 } as const;
 
+/** What is reached of a device: what is assumed, else what its profile says. */
+export function sharesOf(
+  { reached }: Pick<DeviceProfile, "reached">,
+  assumed: Pick<ProjectionAssumptions, "flopShare" | "bandwidthShare">,
+) {
+  const { flopShare, bandwidthShare } = assumed;
+  return {
+    flopShare: flopShare ?? reached.flopShare,
+    bandwidthShare: bandwidthShare ?? reached.bandwidthShare,
+    measured: reached.measured && flopShare === undefined && bandwidthShare === undefined,
+  };
+}
+
 /** Seconds of one step. Pure. */
 export function project(work: Work, profile: DeviceProfile, assumptions: ProjectionAssumptions): Projection {
-  const { precision, flopShare, bandwidthShare, hostGigabytesPerSecond, exchangeGigabytesPerSecond, workers } = assumptions;
+  const { precision, hostGigabytesPerSecond, exchangeGigabytesPerSecond, workers } = assumptions;
+  const { flopShare, bandwidthShare } = sharesOf(profile, assumptions);
   const peak = precision === "bfloat16" ? profile.bf16TeraflopsPerSecond : profile.float32TeraflopsPerSecond;
   const secondsOfProducts = work.flops / (peak * 1e12 * flopShare);
   const secondsOfMemory = work.bytes / (profile.memoryGigabytesPerSecond * 1e9 * bandwidthShare);
@@ -63,7 +75,7 @@ export function project(work: Work, profile: DeviceProfile, assumptions: Project
     secondsOfHostCopies,
     secondsOfExchange,
     boundBy: secondsOfProducts > secondsOfMemory ? "products" : "memory",
-    seconds: Math.max(secondsOfProducts, secondsOfMemory) + beside,
-    secondsWithoutOverlap: secondsOfProducts + secondsOfMemory + beside,
+    seconds: secondsOfProducts + secondsOfMemory + beside,
+    secondsWithOverlap: Math.max(secondsOfProducts, secondsOfMemory) + beside,
   };
 }

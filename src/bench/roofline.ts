@@ -2,13 +2,15 @@
 import { memoryShare } from "../backend/memory-share.ts";
 import { type Means, planMemory } from "../budget/memory.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { meansOf } from "../trace/means.ts";
 import { countSteps, type StepCounts } from "./count-steps.ts";
-import { DEVICE_PROFILES, type DeviceName } from "./device-profiles.ts";
-import { type Projection, type ProjectionAssumptions, project, type Work } from "./project.ts";
+import { DEVICE_PROFILES, type DeviceName, type DeviceProfile } from "./device-profiles.ts";
+import { type Projection, type ProjectionAssumptions, project, sharesOf, type Work } from "./project.ts";
 import { BENCH_PRESETS, benchModel } from "./train-step.ts";
 
 /** How a worker with a GPU of its own runs its steps. */
-const ON_GPU: Means = { engine: "tensorflow", steps: "xla", device: "gpu", ownKernels: false };
+const onGpu = (precision: "float32" | "bfloat16"): Means =>
+  meansOf("tensorflow", { compile: "auto", precision: precision === "bfloat16" ? "bf16" : "float32" }, true);
 
 export interface RooflineRequest {
   readonly devices: readonly DeviceName[];
@@ -33,11 +35,12 @@ export interface DeviceRoofline {
   readonly bf16TeraflopsPerSecond: number;
   readonly float32TeraflopsPerSecond: number;
   readonly memoryGigabytesPerSecond: number;
+  readonly reached: DeviceProfile["reached"];
   readonly rowsPerWorker: number;
   readonly microBatchRows: number;
   readonly optimizerStep: Work & Projection;
   readonly stepsInHours: number;
-  readonly stepsInHoursWithoutOverlap: number;
+  readonly stepsInHoursWithOverlap: number;
   /** of `rowsPerWorker` predictions on one worker */
   readonly actStep: Work & Projection;
   readonly secondsPerActStepAndRow: number;
@@ -59,9 +62,11 @@ export function roofline(request: RooflineRequest): RooflineReport {
   const { model = fullSizeModel() } = request;
   const { canvas, recompute, assumptions, hours } = request;
   const rows = Math.ceil(request.globalBatch / assumptions.workers); // the fullest worker: the others wait for it
+  const means = onGpu(assumptions.precision);
   const counted = new Map<number, StepCounts>();
   const countsOf = (microBatch: number): StepCounts => {
-    const counts = counted.get(microBatch) ?? countSteps({ model, canvas, rows: microBatch, precision: assumptions.precision, recompute });
+    const workload = { model, canvas, rows: microBatch, precision: assumptions.precision, recompute };
+    const counts = counted.get(microBatch) ?? countSteps({ ...workload, fusedAttention: means.fusedAttention ?? false });
     counted.set(microBatch, counts);
     return counts;
   };
@@ -70,7 +75,7 @@ export function roofline(request: RooflineRequest): RooflineReport {
     const budgetBytes = memoryShare({ engine: "tensorflow", workers: 1, gpus: [profile.memoryBytes] });
     const positions = model.prefixLength + canvas ** 2;
     const asked = { microBatch: request.microBatch, recompute };
-    const { microBatch } = planMemory({ model, positions, kind: "training", means: ON_GPU, rows, budgetBytes, ...asked });
+    const { microBatch } = planMemory({ model, positions, kind: "training", means, rows, budgetBytes, ...asked });
     const counts = countsOf(microBatch);
     const train = optimizerStepWork(counts, rows / microBatch, assumptions.workers);
     const act = actStepWork(counts, rows / microBatch);
@@ -84,11 +89,12 @@ export function roofline(request: RooflineRequest): RooflineReport {
       bf16TeraflopsPerSecond: profile.bf16TeraflopsPerSecond,
       float32TeraflopsPerSecond: profile.float32TeraflopsPerSecond,
       memoryGigabytesPerSecond: profile.memoryGigabytesPerSecond,
+      reached: sharesOf(profile, assumptions),
       rowsPerWorker: rows,
       microBatchRows: microBatch,
       optimizerStep,
       stepsInHours: stepsIn(optimizerStep.seconds),
-      stepsInHoursWithoutOverlap: stepsIn(optimizerStep.secondsWithoutOverlap),
+      stepsInHoursWithOverlap: stepsIn(optimizerStep.secondsWithOverlap),
       actStep,
       secondsPerActStepAndRow: actStep.seconds / rows,
     };

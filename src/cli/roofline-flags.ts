@@ -15,8 +15,8 @@ export interface RooflineArgs {
   recompute: boolean;
   canvas: number;
   hours: number;
-  flopShare: number;
-  bandwidthShare: number;
+  flopShare: number | undefined;
+  bandwidthShare: number | undefined;
   hostSpeed: number;
   exchangeSpeed: number;
 }
@@ -34,13 +34,11 @@ export function withRooflineFlags<T>(y: Argv<T>): Argv<T> {
   y.option("hours", { type: "number", default: 11, describe: only("wall clock of the training") });
   y.option("flop-share", {
     type: "number",
-    default: DEFAULT_ASSUMPTIONS.flopShare,
-    describe: only("share of the peak that products reach"),
+    describe: only("share of the peak that products reach (default: what is known of the GPU)"),
   });
   y.option("bandwidth-share", {
     type: "number",
-    default: DEFAULT_ASSUMPTIONS.bandwidthShare,
-    describe: only("share of its memory's speed that a GPU reaches"),
+    describe: only("share of its memory's speed that a GPU reaches (default: what is known of it)"),
   });
   y.option("host-speed", {
     type: "number",
@@ -74,8 +72,8 @@ export function rooflineRequest(args: RooflineArgs, precision: Precision): Roofl
   if (microBatch !== undefined) check(wholeFrom1(microBatch), "micro-batch", microBatch, "a whole number from 1");
   check(wholeFrom1(canvas) && canvas <= 30, "canvas", canvas, "1 to 30 cells");
   check(hours > 0, "hours", hours, "more than 0");
-  check(share(flopShare), "flop-share", flopShare, "more than 0, at most 1");
-  check(share(bandwidthShare), "bandwidth-share", bandwidthShare, "more than 0, at most 1");
+  if (flopShare !== undefined) check(share(flopShare), "flop-share", flopShare, "more than 0, at most 1");
+  if (bandwidthShare !== undefined) check(share(bandwidthShare), "bandwidth-share", bandwidthShare, "more than 0, at most 1");
   check(hostSpeed > 0, "host-speed", hostSpeed, "more than 0");
   check(exchangeSpeed > 0, "exchange-speed", exchangeSpeed, "more than 0");
   if (problems.length > 0) throw new UserError(problems.join("\n"));
@@ -100,18 +98,20 @@ export function rooflineRequest(args: RooflineArgs, precision: Precision): Roofl
 /** Projections and everything that they assume, a line each. */
 export function describeRoofline({ model, request, projections }: RooflineReport): string {
   const { canvas, globalBatch, recompute, assumptions } = request;
-  const { precision, flopShare, bandwidthShare, hostGigabytesPerSecond, exchangeGigabytesPerSecond, workers } = assumptions;
+  const { precision, hostGigabytesPerSecond, exchangeGigabytesPerSecond, workers } = assumptions;
   const percent = (share: number): string => `${Math.round(share * 100)} %`;
   const half = precision === "bfloat16";
   const lines = [
     `projected, not measured: hidden ${model.hiddenSize}, ${model.heads} heads, canvas ${canvas} x ${canvas}, ${(model.parameters / 1e6).toFixed(2)} million weights, batch ${globalBatch} over ${workers} ${workers === 1 ? "worker" : "workers"}`,
     ...projections.flatMap((one) => describeDevice(one, request)),
     "assumed:",
-    `  products reach ${percent(flopShare)} of the peak, everything else ${percent(bandwidthShare)} of the memory's speed; the slower decides, or both add up where nothing overlaps`,
-    half
-      ? "  bf16: operands and results of matrix products (attention's scores among them) count 2 bytes, all else 4"
-      : "  float32: every value counts 4 bytes",
-    "  elementwise operations and softmax are joined to what reads them and take one pass; norms take two; attention's scores go through memory",
+    ...projections.map(
+      ({ device, reached: { flopShare, bandwidthShare, measured } }) =>
+        `  ${device}: products reach ${percent(flopShare)} of the peak, everything else ${percent(bandwidthShare)} of the memory's speed${measured ? ", as measured" : ""}; the two add up, or the slower decides where they overlap`,
+    ),
+    half ? "  bf16: operands and results of matrix products count 2 bytes, all else 4" : "  float32: every value counts 4 bytes",
+    "  elementwise operations and softmax are joined to what reads them and take one pass; norms take two",
+    `  attention's scores ${half ? "stay in the processor: cuDNN's attention" : "go through memory"}`,
     `  ${recompute ? "blocks are computed again for their gradient" : "what the gradient needs is kept"}; no row is padding, none has finished`,
     `  steps take and give all tensors through the host's memory, ${hostGigabytesPerSecond} GB/s; puzzle rows are kept and updated there, for nothing`,
     workers === 1
@@ -133,9 +133,9 @@ function describeDevice(one: DeviceRoofline, { hours, assumptions }: RooflineReq
     `${(flops / 1e12).toFixed(1)} TFLOP, ${(bytes / 1e9).toFixed(0)} GB`;
   return [
     `${one.workers} x ${one.device} (${peak}, ${one.memoryGigabytesPerSecond} GB/s each), ${one.rowsPerWorker} rows a worker, ${one.microBatchRows} at once:`,
-    `  optimizer step  ${seconds(step.seconds)}, bound by ${step.boundBy} (${seconds(step.secondsWithoutOverlap)} without overlap): ${work(step)} a worker; ` +
+    `  optimizer step  ${seconds(step.seconds)}, bound by ${step.boundBy} (${seconds(step.secondsWithOverlap)} with overlap): ${work(step)} a worker; ` +
       `products ${seconds(step.secondsOfProducts)}, memory ${seconds(step.secondsOfMemory)}, host copies ${seconds(step.secondsOfHostCopies)}, exchange ${seconds(step.secondsOfExchange)}`,
-    `  steps in ${hours} h   ${one.stepsInHours} (${one.stepsInHoursWithoutOverlap} without overlap)`,
-    `  ACT step of a prediction  ${seconds(act.seconds)} for ${one.rowsPerWorker} rows, ${(one.secondsPerActStepAndRow * 1000).toFixed(1)} ms each (${seconds(act.secondsWithoutOverlap)} without overlap): ${work(act)}`,
+    `  steps in ${hours} h   ${one.stepsInHours} (${one.stepsInHoursWithOverlap} with overlap)`,
+    `  ACT step of a prediction  ${seconds(act.seconds)} for ${one.rowsPerWorker} rows, ${(one.secondsPerActStepAndRow * 1000).toFixed(1)} ms each (${seconds(act.secondsWithOverlap)} with overlap): ${work(act)}`,
   ];
 }

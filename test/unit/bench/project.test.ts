@@ -12,6 +12,7 @@ const ROUND: DeviceProfile = {
   float32TeraflopsPerSecond: 10,
   memoryGigabytesPerSecond: 1000,
   memoryBytes: 1e9,
+  reached: { flopShare: 0.5, bandwidthShare: 0.25, measured: false },
   source: "made up",
 };
 const FULL: ProjectionAssumptions = {
@@ -24,18 +25,20 @@ const FULL: ProjectionAssumptions = {
 };
 const NOTHING: Work = { flops: 0, bytes: 0, hostBytes: 0, exchangeBytes: 0 };
 
-test("the slower of products and memory decides, and without overlap both count", () => {
+test("products and memory add up, and with overlap the slower decides", () => {
   const slowProducts = project({ ...NOTHING, flops: 300e12, bytes: 2e12 }, ROUND, FULL);
-  assert.deepEqual([slowProducts.boundBy, slowProducts.seconds, slowProducts.secondsWithoutOverlap], ["products", 3, 5]);
+  assert.deepEqual([slowProducts.boundBy, slowProducts.seconds, slowProducts.secondsWithOverlap], ["products", 5, 3]);
   const slowMemory = project({ ...NOTHING, flops: 100e12, bytes: 2e12 }, ROUND, FULL);
-  assert.deepEqual([slowMemory.boundBy, slowMemory.seconds, slowMemory.secondsWithoutOverlap], ["memory", 2, 3]);
+  assert.deepEqual([slowMemory.boundBy, slowMemory.seconds, slowMemory.secondsWithOverlap], ["memory", 3, 2]);
 });
 
-test("shares of the peak, the precision's own peak", () => {
+test("shares of the peak, those of the profile unless given, the precision's own peak", () => {
   const work = { ...NOTHING, flops: 30e12, bytes: 1e12 };
   const half = project(work, ROUND, { ...FULL, flopShare: 0.6, bandwidthShare: 0.8 });
   assert.deepEqual([half.secondsOfProducts, half.secondsOfMemory], [0.5, 1.25]);
   assert.equal(project(work, ROUND, { ...FULL, precision: "float32" }).secondsOfProducts, 3);
+  const known = project(work, ROUND, { ...FULL, flopShare: undefined, bandwidthShare: undefined });
+  assert.deepEqual([known.secondsOfProducts, known.secondsOfMemory], [0.6, 4]);
 });
 
 test("copies and exchange add to it; a ring of four sends one and a half times the gradient", () => {
@@ -50,7 +53,7 @@ test("no device that is faster in everything takes longer", () => {
   fc.assert(
     fc.property(fc.record({ flops: amount, bytes: amount, hostBytes: amount, exchangeBytes: amount }), (work) => {
       const [l4, h100] = [project(work, DEVICE_PROFILES.l4, FULL), project(work, DEVICE_PROFILES.h100, FULL)];
-      assert.ok(h100.seconds <= l4.seconds && l4.seconds <= l4.secondsWithoutOverlap);
+      assert.ok(h100.seconds <= l4.seconds && l4.secondsWithOverlap <= l4.seconds);
     }),
   );
 });
