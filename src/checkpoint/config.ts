@@ -32,6 +32,8 @@ export interface CheckpointConfig {
   readonly training: TrainingRecord;
   /** where an encoder that makes puzzle embeddings of demonstrations was trained with it */
   readonly encoder?: EncoderConfig | undefined;
+  /** settings of an adaptation that suit it, by name: they go before the defaults of `run` */
+  readonly adaptation?: Readonly<Record<string, unknown>> | undefined;
   /** size and hash of the files that belong to this config: of `NAME` and `NAME.new` the one that it fits counts */
   readonly files?: FileRecords | undefined;
 }
@@ -81,6 +83,7 @@ const configSchema = z.strictObject({
     command: z.string().optional(),
   }),
   encoder: z.strictObject({ layers: count(64), pairs: count(64) }).optional(),
+  adaptation: z.record(z.string(), z.unknown()).optional(),
   files: recordsSchema([MODEL_FILE, EMBEDDINGS_FILE, PUZZLES_FILE]).optional(),
 });
 

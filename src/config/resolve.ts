@@ -1,4 +1,4 @@
-/** Puts settings together: defaults < preset < config file < flags, and remembers where each value is from. */
+/** Puts settings together: defaults < checkpoint or preset < config file < flags, and remembers where each value is from. */
 import * as z from "zod";
 import { InputError, messageOf, UserError } from "../errors.ts";
 import { PRESETS } from "./presets.ts";
@@ -6,11 +6,17 @@ import { RECIPE, type Recipe, type SettingName } from "./recipe.ts";
 import { flagName, problemOf, type SettingsTable, type Values } from "./settings.ts";
 
 /** Where a value is from. */
-export type Origin = "default" | "training state" | "preset" | "recipe" | "config file" | "flag";
+export type Origin = "default" | "training state" | "checkpoint" | "preset" | "recipe" | "config file" | "flag";
 
 /** Text of a JSON file with settings by name. */
 export interface ConfigText {
   readonly text: string;
+  readonly where: string;
+}
+
+/** Settings by name that a checkpoint has for its adaptation, and its folder. */
+export interface CheckpointSettings {
+  readonly settings: Readonly<Record<string, unknown>>;
   readonly where: string;
 }
 
@@ -35,14 +41,20 @@ export interface ResolvedRecipe {
  * @param preset     name of a preset, if any
  * @param configText text of a JSON file with settings by name, if any
  * @param flags      settings given on the command line; undefined where not given
+ * @param checkpoint the checkpoint's own, if it has any; a preset takes their place
  * @throws UserError for an unknown preset; InputError listing every unknown or wrong setting
  */
 export function resolveRecipe(
   preset: string | undefined,
   configText: ConfigText | undefined,
   flags: Partial<Record<SettingName, unknown>>,
+  checkpoint?: CheckpointSettings,
 ): ResolvedRecipe {
   const layers: Layer[] = [];
+  if (checkpoint && preset === undefined) {
+    const { settings, where } = checkpoint;
+    layers.push({ origin: "checkpoint", settings: checkSettings(RECIPE, settings, `${where}: adaptation`) });
+  }
   if (preset !== undefined) layers.push({ origin: "preset", settings: named("--preset", preset, PRESETS).recipe });
   if (configText) layers.push({ origin: "config file", settings: parseConfig(RECIPE, configText) });
   layers.push({ origin: "flag", settings: flags });
@@ -89,18 +101,21 @@ export function parseConfig(table: SettingsTable, { text, where }: ConfigText): 
   const parsed = z.record(z.string(), z.unknown()).safeParse(value);
   if (!parsed.success || Array.isArray(value))
     throw new UserError(`${where}: expected a JSON object of settings such as {"batchSize": 128}`);
+  return checkSettings(table, parsed.data, where);
+}
+
+/** @throws InputError listing every unknown or wrong setting */
+function checkSettings(table: SettingsTable, settings: Readonly<Record<string, unknown>>, where: string): Record<string, unknown> {
   const names = Object.keys(table);
-  const unknown = Object.keys(parsed.data).filter((name) => !Object.hasOwn(table, name));
+  const unknown = Object.keys(settings).filter((name) => !Object.hasOwn(table, name));
   if (unknown.length > 0)
     throw new InputError(
       where,
       unknown.map((name) => `no setting ${JSON.stringify(name)}; ${nearest(name, names)}`),
     );
-  const problems = names.flatMap((name) =>
-    parsed.data[name] === undefined ? [] : (problemOf(name, table[name]!, parsed.data[name]) ?? []),
-  );
+  const problems = names.flatMap((name) => (settings[name] === undefined ? [] : (problemOf(name, table[name]!, settings[name]) ?? [])));
   if (problems.length > 0) throw new InputError(where, problems);
-  return parsed.data;
+  return settings;
 }
 
 /** "did you mean ...?", or the whole list where nothing is near. */

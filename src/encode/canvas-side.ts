@@ -24,7 +24,7 @@ const BOUND_SLACK = 3;
  * - `bound`: no rule fits; not a guess but an upper bound: the largest input or output seen, this input included, and 3 cells more
  *
  * A rule whose size is no whole number or lies outside 1..30 for this input is left out. With few demonstrations several rules fit and differ
- * for the test input: to be safe take the largest, as `largestExpectedSize` does.
+ * for the test input: to be safe take the largest.
  */
 export function expectedOutputSizes(demonstrations: readonly Pair[], input: Size): ExpectedSize[] {
   const first = demonstrations[0];
@@ -51,12 +51,6 @@ export function expectedOutputSizes(demonstrations: readonly Pair[], input: Size
   return found;
 }
 
-/** The largest rows and columns that any fitting rule gives; see `expectedOutputSizes`. */
-export function largestExpectedSize(demonstrations: readonly Pair[], input: Size): Size {
-  const sizes = expectedOutputSizes(demonstrations, input);
-  return { rows: Math.max(...sizes.map((s) => s.rows)), cols: Math.max(...sizes.map((s) => s.cols)) };
-}
-
 /**
  * The canvas side that `--canvas auto` means: the smallest that holds every input, every demonstrated output and every output expected of a test.
  *
@@ -66,17 +60,24 @@ export function largestExpectedSize(demonstrations: readonly Pair[], input: Size
  *
  * @param margin cells beyond the largest grid, capped at 30 cells a side in all. With 1 the EOS border of the largest grid is on the canvas and it
  *               can be shifted by one cell; with 0 its border falls outside, as that of a 30 x 30 grid does in TRM, and it has no room to shift
+ * @param trained side that the trunk was trained on, if known: it does where all that is certain fits, since the trunk knows no larger one
  * @returns      1..30
  */
-export function canvasSideFor(tasks: readonly Task[], margin = 1): number {
+export function canvasSideFor(tasks: readonly Task[], margin = 1, trained = 0): number {
+  const side = Math.min(MAX_GRID_SIDE, largestSide(tasks, () => true) + margin);
+  const certain = largestSide(tasks, ({ rule }) => rule !== "bound");
+  return side > trained && certain <= trained ? trained : side;
+}
+
+/** Of all inputs, demonstrated outputs, and those expected outputs that count. */
+function largestSide(tasks: readonly Task[], counts: (expected: ExpectedSize) => boolean): number {
   const sides = tasks.flatMap(({ train, test }) =>
     [
       ...train.flatMap(({ input, output }): Size[] => [input, output]),
-      ...test.flatMap(({ input }): Size[] => [input, largestExpectedSize(train, input)]),
+      ...test.flatMap(({ input }): Size[] => [input, ...expectedOutputSizes(train, input).filter(counts)]),
     ].map(({ rows, cols }) => Math.max(rows, cols)),
   );
-  const largest = sides.reduce((a, b) => Math.max(a, b), 1);
-  return Math.min(MAX_GRID_SIDE, largest + margin);
+  return sides.reduce((a, b) => Math.max(a, b), 1);
 }
 
 function equalSizes(a: Size, b: Size): boolean {

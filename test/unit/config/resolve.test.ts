@@ -25,6 +25,17 @@ test("defaults give way to the preset, the preset to the file, the file to flags
   assert.deepEqual(Object.keys(origins).sort(), Object.keys(RECIPE).sort());
 });
 
+test("a checkpoint's own settings go before the defaults, and a preset takes their place", () => {
+  const checkpoint = { settings: { batchSize: 32, lrTrunk: 5e-4 }, where: "checkpoints/c" };
+  const { recipe, origins } = resolveRecipe(undefined, file({ lrTrunk: 1e-5 }), {}, checkpoint);
+  assert.deepEqual([recipe.batchSize, origins.batchSize], [32, "checkpoint"]);
+  assert.deepEqual([recipe.lrTrunk, origins.lrTrunk], [1e-5, "config file"]);
+  assert.equal(resolveRecipe("demo", undefined, {}, checkpoint).recipe.emaDecay, 0.98);
+  assert.equal(resolveRecipe("nvarc", undefined, {}, checkpoint).origins.lrPuzzle, "default");
+  const wrong = { settings: { batchSize: 0, lrTrunck: 1 }, where: "checkpoints/c" };
+  assert.throws(() => resolveRecipe(undefined, undefined, {}, wrong), /checkpoints\/c: adaptation/);
+});
+
 test("a value of false or 0 counts as given", () => {
   const { recipe, origins } = resolveRecipe(undefined, file({ translate: false }), { weightDecay: 0 });
   assert.deepEqual([recipe.translate, origins.translate], [false, "config file"]);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Grid } from "../../../src/arc/grid.ts";
 import type { Pair, Task } from "../../../src/arc/task.ts";
-import { canvasSideFor, expectedOutputSizes, largestExpectedSize } from "../../../src/encode/canvas-side.ts";
+import { canvasSideFor, expectedOutputSizes } from "../../../src/encode/canvas-side.ts";
 
 const blank = (rows: number, cols: number): Grid => ({ rows, cols, cells: new Uint8Array(rows * cols) });
 /** Demonstrations from sizes: [input rows, input columns, output rows, output columns]. */
@@ -42,7 +42,7 @@ test("a rule that gives broken cells or more than 30 for this input is left out"
 test("where several rules fit, the largest size is reckoned with", () => {
   const pairs = demonstrations([3, 3, 9, 9]);
   assert.deepEqual(expected(pairs, 4, 4), ["constant 9x9", "scaled 12x12"]);
-  assert.deepEqual(largestExpectedSize(pairs, { rows: 4, cols: 2 }), { rows: 12, cols: 9 });
+  assert.equal(canvasSideFor([{ id: "a", train: pairs, test: [{ input: blank(4, 2) }] }], 0), 12);
 });
 
 test("the canvas holds all inputs, demonstrated outputs and expected outputs of all tasks, and the margin", () => {
@@ -54,6 +54,14 @@ test("the canvas holds all inputs, demonstrated outputs and expected outputs of 
   const small: Task = { id: "c", train: demonstrations([2, 3, 1, 1], [4, 1, 1, 1]), test: [{ input: blank(2, 7) }] };
   assert.equal(canvasSideFor([small], 0), 7);
   assert.equal(canvasSideFor([]), 2);
+});
+
+test("the canvas that a trunk was trained on will do where what is certain fits, and is no reason for a larger one", () => {
+  const full: Task = { id: "a", train: demonstrations([10, 9, 10, 9], [4, 4, 4, 4]), test: [{ input: blank(10, 10) }] };
+  assert.deepEqual([canvasSideFor([full]), canvasSideFor([full], 1, 10), canvasSideFor([full], 1, 9)], [11, 10, 11]);
+  const bound: Task = { id: "b", train: demonstrations([8, 8, 5, 4], [4, 1, 8, 1]), test: [{ input: blank(6, 6) }] };
+  assert.deepEqual([canvasSideFor([bound]), canvasSideFor([bound], 1, 10), canvasSideFor([bound], 1, 7)], [12, 10, 12]);
+  assert.equal(canvasSideFor([bound], 1, 30), 12);
 });
 
 test("the canvas is at most 30 cells a side, whatever the margin, and does not depend on known answers", () => {
