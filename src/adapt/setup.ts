@@ -7,6 +7,7 @@ import { UserError } from "../errors.ts";
 import { noEncoder } from "../model/encoder-config.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import type { Job } from "../parallel/job.ts";
+import type { Compilation } from "../trace/compilation.ts";
 import { meansOf } from "../trace/means.ts";
 import { itemsOf, ownerOf } from "./items.ts";
 import { undivided, withLeftOut } from "./left-out.ts";
@@ -50,13 +51,13 @@ export function setUp(request: RunRequest): Setup {
     throw new UserError(noEncoder(checkpoint.folder));
   const starts = request.scratch ? [] : searchStartsOf(recipe, encoder ? ["mean", "encoder"] : ["mean"]);
   const { bytesPerWorker, bytesWithoutGpu, microBatch: asked, recompute: wished } = request.memory;
-  const plan = (onGpu: boolean): MemoryPlan =>
+  const plan = (onGpu: boolean, compilation: Compilation = request.compilation): MemoryPlan =>
     planMemory({
       model,
       positions,
       kind: isPredictOnly(request) ? "prediction" : "training",
       loraRank: lora?.rank,
-      means: meansOf(engine.engine, request.compilation, onGpu),
+      means: meansOf(engine.engine, compilation, onGpu),
       rows: perWorker,
       puzzleRows: chosen.length * (factored ? Math.max(1, starts.length) : recipe.trainVariants + 1 + COMPETING_VARIANTS * starts.length),
       budgetBytes: onGpu || request.gpus === 0 ? bytesPerWorker : bytesWithoutGpu,
@@ -88,7 +89,7 @@ export function setUp(request: RunRequest): Setup {
     globalBatch: joined ? recipe.batchSize : perWorker,
     microBatch,
     recompute,
-    ...(request.gpus > 0 && { withoutGpu: plan(false) }),
+    ...(request.gpus > 0 && { withoutGpu: plan(false), composed: plan(true, { ...request.compilation, attention: "composed" }) }),
     lora,
     adam: { ...ADAM_ATAN2_DEFAULTS, weightDecay: recipe.weightDecay, ...(lora && { rule: "fork" }) },
     puzzleWeightDecay: recipe.puzzleWeightDecay,

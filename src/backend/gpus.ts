@@ -28,18 +28,35 @@ export function countGpus(probes: readonly GpuProbe[] = [driverProbe, procProbe]
   return 0;
 }
 
-/** Bytes of memory of each GPU in the driver's order; throws where it can't tell. */
-export type GpuMemoryProbe = () => number[];
+/** What CUDA calls the compute capability of each GPU, such as 8.9; throws where it can't tell. */
+const driverCapabilityProbe = (): number[] => numbersOf("compute_cap");
 
-const driverMemoryProbe: GpuMemoryProbe = () =>
-  execFileSync("nvidia-smi", ["--query-gpu=memory.total", "--format=csv,noheader,nounits"], {
+/** The least compute capability of the driver's GPUs; undefined where it doesn't tell. */
+export function leastCapability(probe: () => number[] = driverCapabilityProbe): number | undefined {
+  try {
+    const known = probe().filter((capability) => capability > 0);
+    return known.length > 0 ? Math.min(...known) : undefined;
+  } catch {
+    return undefined; // not told
+  }
+}
+
+/** A number that nvidia-smi knows of each GPU. */
+function numbersOf(property: string): number[] {
+  return execFileSync("nvidia-smi", [`--query-gpu=${property}`, "--format=csv,noheader,nounits"], {
     encoding: "utf8",
     timeout: 10_000,
     stdio: ["ignore", "pipe", "ignore"],
   })
     .split("\n")
     .filter((line) => line.trim() !== "")
-    .map((line) => Number(line) * 2 ** 20);
+    .map(Number);
+}
+
+/** Bytes of memory of each GPU in the driver's order; throws where it can't tell. */
+export type GpuMemoryProbe = () => number[];
+
+const driverMemoryProbe: GpuMemoryProbe = () => numbersOf("memory.total").map((mebibytes) => mebibytes * 2 ** 20);
 
 /**
  * Memory of so many GPUs as there are to be used: the smallest of those that the driver has, for each; undefined where it

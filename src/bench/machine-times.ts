@@ -3,6 +3,7 @@ import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
 import type { MachineTimes } from "../budget/rehearsal.ts";
 import { UserError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
+import type { AttentionMode } from "../trace/compilation.ts";
 import type { DeviceName } from "./device-profiles.ts";
 import { runRoofline } from "./process.ts";
 import { DEFAULT_ASSUMPTIONS } from "./project.ts";
@@ -24,6 +25,7 @@ export interface ProjectedRun {
   readonly microBatch: number;
   readonly recompute: boolean;
   readonly precision: "float32" | "bfloat16";
+  readonly attention?: AttentionMode | undefined;
 }
 
 /**
@@ -31,13 +33,13 @@ export interface ProjectedRun {
  *
  * @throws UserError where the TensorFlow engine is not at hand: steps are counted from its traces
  */
-export async function projectTimes(device: DeviceName, { workers, precision, ...run }: ProjectedRun): Promise<MachineTimes> {
+export async function projectTimes(device: DeviceName, { workers, precision, attention, ...run }: ProjectedRun): Promise<MachineTimes> {
   const engine = chooseEngine("auto");
   if (engine.engine !== "tensorflow")
     throw new UserError(
       "--device projects traced steps, and tracing needs TensorFlow's binding and library; `npm run tensorflow` gets them",
     );
-  const request = { ...run, devices: [device], hours: 1, assumptions: { ...DEFAULT_ASSUMPTIONS, precision, workers } };
+  const request = { ...run, devices: [device], hours: 1, assumptions: { ...DEFAULT_ASSUMPTIONS, precision, attention, workers } };
   const { projections } = await runRoofline(request, workerEnvironment(engine, 1));
   const [projected] = projections;
   return {

@@ -86,12 +86,15 @@ async function inNewProcess<Result>(options: readonly string[], environment: Rec
 export async function runBenchHere({ preset, engine, threads, steps, seed, compilation, roofline }: BenchRequest): Promise<BenchReport> {
   await startEngine(engine, { threads });
   const warnings: string[] = [];
-  const { makeReady, compiled, precision, description } = stepRunner(engine, compilation, (sentence) => warnings.push(sentence));
+  const { makeReady, compiled, precision, fusedAttention, description } = stepRunner(engine, compilation, (sentence) =>
+    warnings.push(sentence),
+  );
   const shape = BENCH_PRESETS[preset]!;
   const result = await benchTrainStep(shape, steps, createRandom(seed), makeReady);
   const report = { preset, engine, compiled, running: description, warnings, ...result };
   if (!roofline) return report;
-  const counts = countSteps({ model: benchModel(shape), canvas: shape.canvas, rows: shape.batch, precision, recompute: false });
+  const { canvas, batch: rows } = shape;
+  const counts = countSteps({ model: benchModel(shape), canvas, rows, precision, recompute: false, fusedAttention });
   const beside = ({ flops, bytes }: Work, seconds: number): CountedStep => ({
     flops,
     bytes,

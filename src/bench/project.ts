@@ -1,4 +1,5 @@
 /** How long counted work would take on a device that is described and not there: a roofline. */
+import type { AttentionMode } from "../trace/compilation.ts";
 import type { DeviceProfile } from "./device-profiles.ts";
 
 /** Work of one device in one step. */
@@ -14,6 +15,8 @@ export interface Work {
 
 export interface ProjectionAssumptions {
   readonly precision: "float32" | "bfloat16";
+  /** `auto` unless given */
+  readonly attention?: AttentionMode | undefined;
   /** what is reached of the device's peak in matrix products, and of its memory's speed; what its profile says unless given */
   readonly flopShare?: number | undefined;
   readonly bandwidthShare?: number | undefined;

@@ -9,8 +9,8 @@ import { type Projection, type ProjectionAssumptions, project, sharesOf, type Wo
 import { BENCH_PRESETS, benchModel } from "./train-step.ts";
 
 /** How a worker with a GPU of its own runs its steps. */
-const onGpu = (precision: "float32" | "bfloat16"): Means =>
-  meansOf("tensorflow", { compile: "auto", precision: precision === "bfloat16" ? "bf16" : "float32" }, true);
+const onGpu = ({ precision, attention }: ProjectionAssumptions): Means =>
+  meansOf("tensorflow", { compile: "auto", precision: precision === "bfloat16" ? "bf16" : "float32", attention }, true);
 
 export interface RooflineRequest {
   readonly devices: readonly DeviceName[];
@@ -62,7 +62,7 @@ export function roofline(request: RooflineRequest): RooflineReport {
   const { model = fullSizeModel() } = request;
   const { canvas, recompute, assumptions, hours } = request;
   const rows = Math.ceil(request.globalBatch / assumptions.workers); // the fullest worker: the others wait for it
-  const means = onGpu(assumptions.precision);
+  const means = onGpu(assumptions);
   const counted = new Map<number, StepCounts>();
   const countsOf = (microBatch: number): StepCounts => {
     const workload = { model, canvas, rows: microBatch, precision: assumptions.precision, recompute };

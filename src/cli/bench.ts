@@ -9,7 +9,7 @@ import { type BenchRequest, type CountedStep, runBench, runBenchHere, runRooflin
 import type { RooflineRequest } from "../bench/roofline.ts";
 import { BENCH_PRESETS } from "../bench/train-step.ts";
 import { UserError } from "../errors.ts";
-import { type CompileMode, mayUseXla, type Precision } from "../trace/compilation.ts";
+import { type AttentionMode, type CompileMode, mayUseXla, type Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
 import { describeRoofline, type RooflineArgs, rooflineRequest, withRooflineFlags } from "./roofline-flags.ts";
 
@@ -21,6 +21,7 @@ interface BenchArgs extends RooflineArgs {
   steps: number;
   compile: CompileMode;
   precision: Precision;
+  attention: AttentionMode;
   xlaCache?: string | undefined;
   seed?: string;
   json?: boolean;
@@ -57,8 +58,8 @@ export const benchCommand: CommandModule<object, BenchArgs> = {
     if (args.project !== undefined) return console.log(JSON.stringify(await runRooflineHere(JSON.parse(args.project) as RooflineRequest)));
     if (args.memoryCase !== undefined) return console.log(JSON.stringify(await runMemoryCase(JSON.parse(args.memoryCase) as MemoryCase)));
     if (args.memory) return benchMemory(args);
-    const { preset, threads, steps, seed, json, compile, precision } = args;
-    const roofline = args.roofline ? rooflineRequest(args, precision) : undefined;
+    const { preset, threads, steps, seed, json, compile, precision, attention } = args;
+    const roofline = args.roofline ? rooflineRequest(args, args) : undefined;
     const chosen = chooseEngine(args.engine, args.tfLib);
     if (roofline && chosen.engine === "wasm") {
       const next = args.engine === "wasm" ? "leave --engine wasm out" : "`npm run tensorflow` gets it";
@@ -69,7 +70,7 @@ export const benchCommand: CommandModule<object, BenchArgs> = {
       ? compilationCache({ location: chosen.location, asked: args.xlaCache, warn: (text) => console.error(text) })
       : {};
     const result = await runBench(
-      { preset, engine: chosen.engine, threads, steps, seed: seed ?? "0", compilation: { compile, precision }, roofline },
+      { preset, engine: chosen.engine, threads, steps, seed: seed ?? "0", compilation: { compile, precision, attention }, roofline },
       { ...workerEnvironment(chosen, threads), ...cache },
     );
     if (json) return console.log(JSON.stringify(result));

@@ -38,6 +38,7 @@ type EvaluateArgs = Pick<
   | "engine"
   | "compile"
   | "precision"
+  | "attention"
   | "microBatch"
   | "recompute"
   | "tfLib"

@@ -16,7 +16,7 @@ import type { Solutions } from "../arc/solutions-json.ts";
 import type { Task } from "../arc/task.ts";
 import { type ChosenEngine, chooseEngine, workerEnvironment } from "../backend/choose.ts";
 import { compilationCache } from "../backend/compilation-cache.ts";
-import { countGpus, gpuMemory } from "../backend/gpus.ts";
+import { countGpus, gpuMemory, leastCapability } from "../backend/gpus.ts";
 import { memoryShare } from "../backend/memory-share.ts";
 import type { DeviceName } from "../bench/device-profiles.ts";
 import { projectTimes } from "../bench/machine-times.ts";
@@ -29,7 +29,7 @@ import { type EventLog, openEventLog } from "../events.ts";
 import { fallbackSubmission } from "../submission/fallback.ts";
 import { validateSubmission } from "../submission/validate.ts";
 import { writeSubmission } from "../submission/write.ts";
-import { mayUseXla } from "../trace/compilation.ts";
+import { attentionOn, mayUseXla } from "../trace/compilation.ts";
 import { memoryWishes } from "./memory-flags.ts";
 import { printPlanElsewhere } from "./plan-elsewhere.ts";
 import { checkRehearsal, deviceMemory, fullSizeCheckpoint, REHEARSED_GPUS, REHEARSED_OUT } from "./rehearsal-flags.ts";
@@ -156,6 +156,7 @@ export async function executeRun(
         microBatch,
         recompute,
         precision,
+        attention: args.attention,
       } as const;
       return { ...asked, onWasm: undefined, rehearsal: { timeScale: timeScale ?? 1, times: await projectTimes(elsewhere, projected) } };
     };
@@ -165,6 +166,7 @@ export async function executeRun(
       const { recipe } = resolved;
       const apart = args.sync === "none" ? state.record.notes.workers : undefined; // each has its own tasks and its own snapshots
       const workers = Math.min(apart ?? workersFor(askedWorkers, gpus, cores), recipe.batchSize);
+      const attention = attentionOn(args.attention, gpus > 0 && device === undefined ? leastCapability() : undefined);
       const cache = mayUseXla(args, gpus) ? compilationCache({ location: engine.location, asked: args.xlaCache, warn: unkept }) : {};
       const threads = engine.engine === "tensorflow" && gpus === 0 ? Math.max(1, Math.floor(cores / workers)) : undefined;
       return {
@@ -183,7 +185,7 @@ export async function executeRun(
         workers,
         threads,
         gpus,
-        compilation: { compile: args.compile, precision: args.precision },
+        compilation: { compile: args.compile, precision: args.precision, attention },
         engine,
         environment: (rank) => ({
           ...folder?.mark,

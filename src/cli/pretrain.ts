@@ -16,7 +16,7 @@ import { pretrain } from "../pretrain/pretrain.ts";
 import type { PretrainRequest } from "../pretrain/request.ts";
 import { loadSavedRun, type SavedRun, stateFolder } from "../pretrain/saved-run.ts";
 import type { TaskFiles } from "../pretrain/tasks.ts";
-import type { CompileMode, Precision } from "../trace/compilation.ts";
+import type { AttentionMode, CompileMode, Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
 import { type MemoryArgs, memoryWishes, withMemoryFlags } from "./memory-flags.ts";
 import { documentAtEnd, PRETRAIN_LOCK } from "./page.ts";
@@ -44,6 +44,7 @@ interface PretrainArgs extends MemoryArgs {
   tfLib: string | undefined;
   compile: CompileMode;
   precision: Precision;
+  attention: AttentionMode;
   xlaCache?: string | undefined;
   seed?: string;
   json?: boolean;
@@ -167,6 +168,7 @@ function requestOf(args: PretrainArgs): Asked {
     tfLib: args.tfLib,
     compile: args.compile,
     precision: args.precision,
+    attention: args.attention,
     xlaCache: args.xlaCache,
     seed: saved?.seed ?? args.seed ?? "0", // another seed would give the rows other tasks
     level: args.logLevel ?? "info",

@@ -4,7 +4,7 @@ import { DEVICES, type DeviceName } from "../bench/device-profiles.ts";
 import { DEFAULT_ASSUMPTIONS } from "../bench/project.ts";
 import type { DeviceRoofline, RooflineReport, RooflineRequest } from "../bench/roofline.ts";
 import { UserError } from "../errors.ts";
-import type { Precision } from "../trace/compilation.ts";
+import type { Compilation } from "../trace/compilation.ts";
 
 export interface RooflineArgs {
   roofline: boolean;
@@ -54,7 +54,10 @@ export function withRooflineFlags<T>(y: Argv<T>): Argv<T> {
 }
 
 /** @throws UserError listing every number out of range */
-export function rooflineRequest(args: RooflineArgs, precision: Precision): RooflineRequest {
+export function rooflineRequest(
+  args: RooflineArgs,
+  { precision, attention }: Pick<Compilation, "precision" | "attention">,
+): RooflineRequest {
   const { workers, batchSize, microBatch, canvas, hours, flopShare, bandwidthShare, hostSpeed, exchangeSpeed } = args;
   const problems: string[] = [];
   const check = (right: boolean, flag: string, value: number, expected: string): void => {
@@ -86,6 +89,7 @@ export function rooflineRequest(args: RooflineArgs, precision: Precision): Roofl
     recompute: args.recompute,
     assumptions: {
       precision: precision === "float32" ? "float32" : "bfloat16",
+      attention,
       flopShare,
       bandwidthShare,
       hostGigabytesPerSecond: hostSpeed,
@@ -111,7 +115,7 @@ export function describeRoofline({ model, request, projections }: RooflineReport
     ),
     half ? "  bf16: operands and results of matrix products count 2 bytes, all else 4" : "  float32: every value counts 4 bytes",
     "  elementwise operations and softmax are joined to what reads them and take one pass; norms take two",
-    `  attention's scores ${half ? "stay in the processor: cuDNN's attention" : "go through memory"}`,
+    `  attention's scores ${half && assumptions.attention !== "composed" ? "stay in the processor: cuDNN's attention" : "go through memory"}`,
     `  ${recompute ? "blocks are computed again for their gradient" : "what the gradient needs is kept"}; no row is padding, none has finished`,
     `  steps take and give all tensors through the host's memory, ${hostGigabytesPerSecond} GB/s; puzzle rows are kept and updated there, for nothing`,
     workers === 1

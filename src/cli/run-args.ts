@@ -1,7 +1,7 @@
 /** The options of `run`, and what they are unless given. */
 import type { EngineChoice } from "../backend/select.ts";
 import type { LogLevel } from "../events.ts";
-import type { CompileMode, Precision } from "../trace/compilation.ts";
+import type { AttentionMode, CompileMode, Precision } from "../trace/compilation.ts";
 import type { MemoryArgs } from "./memory-flags.ts";
 import type { RehearsalArgs } from "./rehearsal-flags.ts";
 
@@ -22,6 +22,8 @@ export interface RunArgs extends RehearsalArgs, MemoryArgs {
   engine: EngineChoice;
   compile: CompileMode;
   precision: Precision;
+  /** undefined in a run that was begun before there was a choice */
+  attention: AttentionMode | undefined;
   xlaCache?: string | undefined;
   tfLib: string | undefined;
   sync: "allreduce" | "none";
@@ -54,6 +56,7 @@ export const RUN_DEFAULTS = {
   engine: "auto",
   compile: "auto",
   precision: "auto",
+  attention: "auto",
   microBatch: undefined,
   recompute: "auto",
   tfLib: undefined,
@@ -69,6 +72,9 @@ export const RUN_DEFAULTS = {
   timeScale: undefined,
   seed: "0",
 } as const satisfies Partial<RunArgs>;
+
+/** Those that a run which is taken up again may be given anew: they change no answer that it is meant to give. */
+export const RUN_CHANGEABLE: readonly (keyof typeof RUN_DEFAULTS)[] = ["attention"];
 
 /** Those that are paths. */
 export const RUN_PATHS: readonly (keyof typeof RUN_DEFAULTS)[] = ["challenges", "solutions", "checkpoint", "out", "tfLib"];

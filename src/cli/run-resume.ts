@@ -8,7 +8,7 @@ import { type ResolvedRecipe, resolveRecipe } from "../config/resolve.ts";
 import { flagName } from "../config/settings.ts";
 import { messageOf, UserError } from "../errors.ts";
 import type { EventLog } from "../events.ts";
-import { RUN_DEFAULTS, RUN_PATHS, type RunArgs } from "./run-args.ts";
+import { RUN_CHANGEABLE, RUN_DEFAULTS, RUN_PATHS, type RunArgs } from "./run-args.ts";
 
 /** The settings of a run that begins: defaults, preset, file, flags. @throws UserError for what can't be */
 export function resolveSettings(args: RunArgs): ResolvedRecipe {
@@ -27,20 +27,23 @@ function keptValue(args: RunArgs, name: keyof typeof RUN_DEFAULTS): unknown {
   return RUN_PATHS.includes(name) && typeof value === "string" ? resolve(value) : value;
 }
 
-/** A run goes on with the options that it began with; others given now are named in a warning. */
+/** A run goes on with the options that it began with; others given now are named in a warning, but for those that may change. */
 export function optionsOf({ config }: EarlierRun, given: RunArgs, log: EventLog): RunArgs {
   const names = Object.keys(RUN_DEFAULTS) as (keyof typeof RUN_DEFAULTS)[];
-  const ignored = names.filter((name) => {
+  const anew = names.filter((name) => {
     const value = keptValue(given, name);
     return given[name] !== undefined && given[name] !== RUN_DEFAULTS[name] && value !== config.arguments[name];
   });
+  const changed = anew.filter((name) => RUN_CHANGEABLE.includes(name));
+  const ignored = anew.filter((name) => !changed.includes(name));
   for (const name of ignored) {
     const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     const text = `${flag} ${String(given[name])} is ignored: the run goes on with what it began with (${String(config.arguments[name] ?? "nothing")})`;
     log.emit("warn", "resume-options", text);
   }
   const none = Object.fromEntries(names.map((name) => [name, undefined]));
-  return { ...given, ...none, ...config.arguments } as RunArgs;
+  const taken = Object.fromEntries(changed.map((name) => [name, given[name]]));
+  return { ...given, ...none, ...config.arguments, ...taken } as RunArgs;
 }
 
 /** The settings that the run began with. */

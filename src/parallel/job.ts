@@ -38,6 +38,12 @@ export type TrainingData =
     }
   | ({ readonly kind: "pretraining" } & PretrainingData);
 
+/** How a worker's share of a batch goes through the model, see the same names in `Job`. */
+export interface Rows {
+  readonly microBatch: number;
+  readonly recompute: boolean;
+}
+
 /** An encoder that is trained. */
 export interface JobEncoder {
   readonly config: EncoderConfig;
@@ -80,7 +86,9 @@ export interface Job {
   /** whether blocks are computed again for the gradient, for want of memory */
   readonly recompute: boolean;
   /** the same for a worker whose engine turns out to use no GPU, though one was planned for */
-  readonly withoutGpu?: { readonly microBatch: number; readonly recompute: boolean } | undefined;
+  readonly withoutGpu?: Rows | undefined;
+  /** the same for a worker that was lost over attention by cuDNN and begins again with composed attention */
+  readonly composed?: Rows | undefined;
   readonly adam: AdamATan2Settings;
   readonly puzzleWeightDecay: number;
   readonly explorationProbability: number;
@@ -219,6 +227,8 @@ export type Report =
   | { readonly kind: "predicted"; readonly id: number; readonly predictions: readonly Prediction[]; readonly seconds: number }
   /** something is slower than it could be */
   | { readonly kind: "warning"; readonly sentence: string }
+  /** a step with attention by cuDNN is about to run for the first time, or has done so or failed at it, alive */
+  | { readonly kind: "attention"; readonly underway: boolean }
   | { readonly kind: "chosen" }
   | { readonly kind: "surveyed"; readonly survey: Survey }
   | { readonly kind: "diagnosed"; readonly diagnosis: Diagnosis }

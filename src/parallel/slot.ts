@@ -42,6 +42,8 @@ export class Slot {
   readonly #recovers: boolean;
   readonly #isLast: (slot: Slot) => boolean;
   #losses = 0;
+  /** its process runs a step with attention by cuDNN for the first time */
+  #triesAttention = false;
   #starting: Promise<boolean> | undefined;
   #ended = false;
   #wake: () => void = () => {};
@@ -93,8 +95,12 @@ export class Slot {
     this.formed = false;
     this.step = undefined;
     this.ready = undefined;
+    this.#triesAttention = false;
     const process = new WorkerProcess(this.#name, this.#environment, this.#patience, {
-      report: (report) => this.#watcher.report(this.rank, report),
+      report: (report) => {
+        if (report.kind === "attention") this.#triesAttention = report.underway;
+        else this.#watcher.report(this.rank, report);
+      },
       line: (text) => this.#watcher.line(this.rank, text),
       lost: (error) => this.#lose(error),
     });
@@ -153,15 +159,10 @@ export class Slot {
     this.ready = undefined;
     this.#losses++;
     if (!this.#recovers || (this.#losses >= MAX_LOSSES && !this.#isLast(this))) this.leftOut = error;
-    let message = error.message;
-    if (error.outOfMemory && this.job.microBatch > 1) {
-      const microBatch = Math.ceil(this.job.microBatch / 2);
-      message += `; ${microBatch} rows at a time instead of ${this.job.microBatch} from now on`;
-      this.job = { ...this.job, microBatch };
-    }
-    this.#watcher.lost(this, message, this.leftOut === undefined);
+    const { job, changed } = jobAfterLoss(this.job, error, this.#triesAttention);
+    this.job = job;
+    this.#watcher.lost(this, `${error.message}${changed}`, this.leftOut === undefined);
   }
-
   #pause(seconds: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, 1000 * seconds);
@@ -171,4 +172,25 @@ export class Slot {
       };
     });
   }
+}
+
+/**
+ * What a worker is to do after it was lost, lest it be lost to the same again; and what that changes, in words.
+ *
+ * @param triesAttention it was lost while attention by cuDNN ran for the first time
+ */
+export function jobAfterLoss(job: Job, { outOfMemory }: WorkerLost, triesAttention: boolean): { job: Job; changed: string } {
+  const { compilation, composed = job } = job;
+  const fewer = (microBatch: number): string => `${microBatch} rows at a time instead of ${job.microBatch}`;
+  if (outOfMemory && job.microBatch > 1) {
+    const microBatch = Math.ceil(job.microBatch / 2);
+    return { job: { ...job, microBatch }, changed: `; ${fewer(microBatch)} from now on` };
+  }
+  if (outOfMemory || !triesAttention) return { job, changed: "" };
+  const microBatch = Math.min(job.microBatch, composed.microBatch);
+  const rows = microBatch < job.microBatch ? `, ${fewer(microBatch)}` : "";
+  return {
+    job: { ...job, compilation: { ...compilation, attention: "composed" }, microBatch, recompute: composed.recompute },
+    changed: ` while attention by cuDNN ran for the first time; this worker composes attention from now on, which is slower and takes more memory${rows} (--attention composed does so at once)`,
+  };
 }

@@ -15,7 +15,7 @@ export type ReportOf<Kind extends Report["kind"]> = Extract<Report, { kind: Kind
 /** What is told of a process without being asked for. */
 export interface ProcessWatcher {
   /** a report that answers no command */
-  report(report: ReportOf<"progress" | "warning" | "snapshot">): void;
+  report(report: ReportOf<"progress" | "warning" | "snapshot" | "attention">): void;
   /** a line that the process, or a library in it, wrote to its standard output or error */
   line(text: string): void;
   /** the process is gone though nobody ended it, or was ended because it hung */
@@ -155,7 +155,8 @@ export class WorkerProcess {
     else if (report.kind === "failed") {
       const { message, user, cause, step, stack } = report;
       this.#settle((waiting) => waiting.reject(user ? new UserError(message) : new WorkFailed(message, cause, step, stack)));
-    } else if (report.kind === "progress" || report.kind === "warning" || report.kind === "snapshot") this.#watcher.report(report);
+    } else if (report.kind === "progress" || report.kind === "warning" || report.kind === "snapshot" || report.kind === "attention")
+      this.#watcher.report(report);
   }
 
   #settle(settle: (waiting: { resolve: (report: Report) => void; reject: (error: Error) => void }) => void): void {

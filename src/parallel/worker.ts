@@ -7,13 +7,17 @@ import { startPulse } from "./pulse.ts";
 import { Sleeper } from "./sleeper.ts";
 import { Work } from "./work.ts";
 
-/** Set by tests of the way back from a training that diverges: the signal SIGUSR2 makes the next step do so. */
+/**
+ * Set by tests of the way back from a training that diverges: the signal SIGUSR2 makes the next step do so. `attention` ends the process
+ * where attention by cuDNN would run for the first time, as an error in native code does.
+ */
 const FAULT_VARIABLE = "TRM_FAULT_INJECTION";
 
 /** Serves the parent until the IPC channel closes. */
 export async function serveParent(): Promise<void> {
   const send = (report: Report): void => {
     if (process.connected) process.send!(report);
+    if (report.kind === "attention" && report.underway && process.env[FAULT_VARIABLE] === "attention") process.abort();
   };
   process.on("disconnect", () => process.exit(0)); // the parent is gone: nothing here is worth going on for
   const pulse = startPulse();

@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
 import { compilationCache } from "../backend/compilation-cache.ts";
-import { countGpus, gpuMemory } from "../backend/gpus.ts";
+import { countGpus, gpuMemory, leastCapability } from "../backend/gpus.ts";
 import { memoryShare } from "../backend/memory-share.ts";
 import { type Clock, realClock } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
@@ -21,7 +21,7 @@ import type { EncoderConfig } from "../model/encoder-config.ts";
 import { relative } from "../model/moved.ts";
 import { WorkerPool } from "../parallel/coordinator.ts";
 import { learningPoint } from "../parallel/learning-point.ts";
-import { mayUseXla } from "../trace/compilation.ts";
+import { attentionOn, mayUseXla } from "../trace/compilation.ts";
 import type { Progress } from "../train/loop.ts";
 import { evaluate } from "./evaluation.ts";
 import { type EarlierStage, modelCard, stagesOf } from "./model-card.ts";
@@ -62,6 +62,7 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   }
   const maxSteps = courseSteps(request, saved, set.epochPairs);
   const gpus = engine.engine === "tensorflow" ? countGpus() : 0;
+  const attention = attentionOn(request.attention, gpus > 0 ? leastCapability() : undefined);
   const workers = Math.min(request.workers ?? Math.max(1, gpus), settings.batchSize);
   const threads =
     request.threads ??
@@ -69,7 +70,14 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   const unkept = (text: string): void => log.emit("warn", "xla-cache", text);
   const cache = mayUseXla(request, gpus) ? compilationCache({ location: engine.location, asked: request.xlaCache, warn: unkept }) : {};
   const memoryBytes = memoryShare({ engine: engine.engine, workers, gpus: gpuMemory(gpus) });
-  const { job, memory } = jobOf(request, model, set, maxSteps, { engine: engine.engine, workers, threads, gpus, memoryBytes }, encoder);
+  const { job, memory } = jobOf(
+    { ...request, attention },
+    model,
+    set,
+    maxSteps,
+    { engine: engine.engine, workers, threads, gpus, memoryBytes },
+    encoder,
+  );
   log.emit("info", "memory", `batch ${settings.batchSize} over ${workers} workers, ${describeMemory(memory)}`, { ...memory });
   if (memory.bytes > memory.budgetBytes)
     log.emit(

@@ -2,7 +2,7 @@
 import type { EngineChoice } from "../backend/select.ts";
 import type { Pretraining } from "../config/pretraining.ts";
 import type { LogLevel } from "../events.ts";
-import type { CompileMode, Precision } from "../trace/compilation.ts";
+import type { AttentionMode, CompileMode, Precision } from "../trace/compilation.ts";
 import type { TaskFiles } from "./tasks.ts";
 
 export interface PretrainRequest {
@@ -40,6 +40,8 @@ export interface PretrainRequest {
   readonly tfLib: string | undefined;
   readonly compile: CompileMode;
   readonly precision: Precision;
+  /** `auto` unless given */
+  readonly attention?: AttentionMode | undefined;
   /** folder that keeps what XLA compiled, or `off` */
   readonly xlaCache?: string | undefined;
   readonly seed: string;

@@ -12,6 +12,7 @@ import type { EncoderConfig } from "../model/encoder-config.ts";
 import { rowCapacity } from "../model/row-store.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import type { Job } from "../parallel/job.ts";
+import type { Compilation } from "../trace/compilation.ts";
 import { meansOf } from "../trace/means.ts";
 import type { PretrainRequest } from "./request.ts";
 import type { SavedRun } from "./saved-run.ts";
@@ -160,19 +161,21 @@ export function jobOf(
 ): { job: Job; memory: MemoryPlan } {
   const { settings, from, resume } = request;
   const positions = model.prefixLength + settings.canvas ** 2;
-  const compilation = { compile: request.compile, precision: request.precision };
-  const memory = planMemory({
-    model,
-    positions,
-    kind: "training",
-    encoderLayers: encoder?.config.layers,
-    means: meansOf(engine, compilation, gpus > 0),
-    rows: Math.ceil(settings.batchSize / workers),
-    puzzleRows: Math.min(rows, rowCapacity(model.puzzleEmbeddingSize, request.rowMemoryBytes)),
-    budgetBytes: memoryBytes,
-    microBatch: request.microBatch,
-    recompute: request.recompute,
-  });
+  const compilation = { compile: request.compile, precision: request.precision, attention: request.attention };
+  const plan = (attention: Compilation["attention"]): MemoryPlan =>
+    planMemory({
+      model,
+      positions,
+      kind: "training",
+      encoderLayers: encoder?.config.layers,
+      means: meansOf(engine, { ...compilation, attention }, gpus > 0),
+      rows: Math.ceil(settings.batchSize / workers),
+      puzzleRows: Math.min(rows, rowCapacity(model.puzzleEmbeddingSize, request.rowMemoryBytes)),
+      budgetBytes: memoryBytes,
+      microBatch: request.microBatch,
+      recompute: request.recompute,
+    });
+  const memory = plan(request.attention);
   const job: Job = {
     engine,
     threads,
@@ -194,6 +197,7 @@ export function jobOf(
     globalBatch: settings.batchSize,
     microBatch: memory.microBatch,
     recompute: memory.recompute,
+    ...(gpus > 0 && { composed: plan("composed") }),
     adam: { ...ADAM_ATAN2_DEFAULTS, weightDecay: settings.weightDecay },
     puzzleWeightDecay: settings.puzzleWeightDecay,
     explorationProbability: settings.haltExploration,

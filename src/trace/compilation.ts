@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 import type { EngineName } from "../backend/select.ts";
 import { UserError } from "../errors.ts";
-import { jit } from "./jit.ts";
+import { AttentionTrial, jit } from "./jit.ts";
 import { type MakeReady, opByOp } from "./ready-step.ts";
 
 /** `auto`: XLA on a GPU, TensorFlow's graph on a CPU, op by op on wasm. */
@@ -14,9 +14,27 @@ export type CompileMode = (typeof COMPILE_MODES)[number];
 export const PRECISIONS = ["auto", "float32", "bf16"] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
+/** `auto`: by cuDNN on a GPU where steps run by XLA in bf16, composed elsewhere; `fused`: by cuDNN; `composed`: never by it. */
+export const ATTENTION_MODES = ["auto", "fused", "composed"] as const;
+export type AttentionMode = (typeof ATTENTION_MODES)[number];
+
 export interface Compilation {
   readonly compile: CompileMode;
   readonly precision: Precision;
+  /** `auto` unless given */
+  readonly attention?: AttentionMode | undefined;
+}
+
+/** GPUs of a lower compute capability have no attention by cuDNN. */
+const FUSED_CAPABILITY = 8;
+
+/**
+ * The attention to plan and work with on GPUs that are known this far.
+ *
+ * @param capability least compute capability among them; undefined where it is not known
+ */
+export function attentionOn(asked: AttentionMode = "auto", capability: number | undefined): AttentionMode {
+  return asked === "auto" && capability !== undefined && capability < FUSED_CAPABILITY ? "composed" : asked;
 }
 
 /** Whether XLA may be what compiles, as far as a process can tell that starts no engine. */
@@ -30,35 +48,59 @@ export interface StepRunner {
   readonly compiled: boolean;
   /** of matrix products */
   readonly precision: "float32" | "bfloat16";
+  /** attention by cuDNN is tried */
+  readonly fusedAttention: boolean;
   readonly description: string;
 }
+
+const OP_BY_OP = {
+  makeReady: opByOp,
+  compiled: false,
+  precision: "float32",
+  fusedAttention: false,
+  description: "op by op, float32",
+} as const;
 
 /**
  * What was chosen, on the engine that this process started.
  *
- * @param warn is told why something runs slower than it could
+ * @param warn     is told why something runs slower than it could
+ * @param underway is told before and after each first run of a step with attention by cuDNN: what may end the process
  * @throws UserError where the engine can't do what was asked for by name
  */
-export function stepRunner(engine: EngineName, { compile, precision }: Compilation, warn: (sentence: string) => void): StepRunner {
+export function stepRunner(
+  engine: EngineName,
+  { compile, precision, attention = "auto" }: Compilation,
+  warn: (sentence: string) => void,
+  underway?: (underway: boolean) => void,
+): StepRunner {
   if (engine === "wasm") {
     if (compile !== "auto" && compile !== "off")
       throw new UserError(`--compile ${compile}: the wasm engine runs op by op; pass --engine tensorflow`);
     if (precision === "bf16") throw new UserError("--precision bf16: the wasm engine computes in float32; pass --engine tensorflow");
-    return { makeReady: opByOp, compiled: false, precision: "float32", description: "op by op, float32" };
+    if (attention === "fused") throw new UserError("--attention fused: the wasm engine has no cuDNN; pass --engine tensorflow");
+    return OP_BY_OP;
   }
+  if (attention === "fused" && (compile === "off" || compile === "graph"))
+    throw new UserError(`--attention fused needs XLA; leave --compile ${compile} out`);
+  if (attention === "fused" && precision === "float32")
+    throw new UserError("--attention fused computes in bf16; leave --precision float32 out");
   if (compile === "off") {
     if (precision === "bf16") throw new UserError("--precision bf16 needs compiled steps; leave --compile off out");
-    return { makeReady: opByOp, compiled: false, precision: "float32", description: "op by op, float32" };
+    return OP_BY_OP;
   }
   const onGpu = (tf.findBackend("tensorflow") as unknown as NodeJSKernelBackend).isUsingGpuDevice;
   const target = compile === "auto" ? (onGpu ? "xla" : "graph") : compile;
   const inBfloat16 = precision === "bf16" || (precision === "auto" && onGpu);
-  const fusedAttention = onGpu && target === "xla" && inBfloat16;
-  const options = { target, precision: inBfloat16 ? "bfloat16" : "float32", fusedAttention, warn } as const;
+  const fusedAttention = attention !== "composed" && (onGpu || attention === "fused") && target === "xla" && inBfloat16;
+  if (attention === "fused" && !fusedAttention) warn("--attention fused: the engine computes on the CPU; attention is composed");
+  const trial = new AttentionTrial(underway);
+  const options = { target, precision: inBfloat16 ? "bfloat16" : "float32", fusedAttention, trial, warn } as const;
   return {
     makeReady: (name, step) => jit(name, step, options),
     compiled: true,
     precision: options.precision,
+    fusedAttention,
     description: `compiled (${target === "xla" ? "XLA" : "TensorFlow graph"}), ${inBfloat16 ? "bf16 products" : "float32"}${fusedAttention ? ", attention by cuDNN" : ""}`,
   };
 }

@@ -3,19 +3,30 @@ import type * as tf from "@tensorflow/tfjs-core";
 import { clearOwnCache, sealOwnCache } from "../backend/compilation-cache.ts";
 import { messageOf } from "../errors.ts";
 import { type CompiledStep, type CompileOptions, compile } from "./compile.ts";
+import { isFusedAttention } from "./fused-attention.ts";
 import { printType, type ValueType } from "./graph.ts";
 import { asItComes, isOutOfMemory, type ReadyStep, type Step } from "./ready-step.ts";
 
+/** What came of attention by cuDNN so far, for all steps of a process: where it has failed once it is not tried again. */
+export class AttentionTrial {
+  hasFailed = false;
+
+  /** @param underway is told before and after each first run, which an error in native code may end with the process */
+  constructor(readonly underway: (underway: boolean) => void = () => {}) {}
+}
+
 export interface JitOptions extends CompileOptions {
+  /** shared by steps that give up attention by cuDNN together */
+  readonly trial?: AttentionTrial;
   /** is told, once per shape and reason, why something runs slower than it could */
   readonly warn: (sentence: string) => void;
 }
 
 /** The fastest way first. */
-function attemptsAt(options: CompileOptions): CompileOptions[] {
+function attemptsAt(options: CompileOptions, { hasFailed }: AttentionTrial): CompileOptions[] {
   if (options.target === "graph") return [options];
   const composed = { ...options, fusedAttention: false };
-  return [...(options.fusedAttention ? [options] : []), composed, { ...composed, target: "graph" }];
+  return [...(options.fusedAttention && !hasFailed ? [options] : []), composed, { ...composed, target: "graph" }];
 }
 
 /**
@@ -25,17 +36,20 @@ function attemptsAt(options: CompileOptions): CompileOptions[] {
  * @param name of the step, for warnings
  * @throws what the step throws op by op, and errors of running out of memory, which running it otherwise would not mend
  */
-export function jit(name: string, step: Step, { warn, ...options }: JitOptions): ReadyStep {
+export function jit(name: string, step: Step, { warn, trial = new AttentionTrial(), ...options }: JitOptions): ReadyStep {
   const compiled = new Map<string, CompiledStep | "op by op">();
 
   /** Compiles and runs for the first time: XLA compiles no sooner than that. */
   const firstRun = (key: string, inputs: tf.Tensor[]): tf.Tensor[] => {
-    const attempts = attemptsAt(options);
+    const attempts = attemptsAt(options, trial);
     let cleared = false;
     for (let attempt = attempts.shift(); attempt; attempt = attempts.shift()) {
       let candidate: CompiledStep | undefined;
+      let fused = false;
       try {
         candidate = compile(step, inputs, attempt);
+        fused = candidate.graph.nodes.some(isFusedAttention);
+        if (fused) trial.underway(true);
         const results = candidate.run(inputs);
         compiled.set(key, candidate);
         if (attempt.target !== "graph") sealOwnCache();
@@ -48,8 +62,18 @@ export function jit(name: string, step: Step, { warn, ...options }: JitOptions):
           attempts.unshift(attempt);
           continue;
         }
-        const how = [attempt.target ?? [], attempt.fusedAttention ? "attention by cuDNN" : []].flat().join(", ");
-        warn(`${name} does not run compiled${how && ` (${how})`}: ${messageOf(error)}`);
+        if (fused) {
+          trial.hasFailed = true;
+          warn(
+            `${name}: attention by cuDNN fails here; it is composed from now on, which is slower and takes more memory (--attention composed does so at once): ${messageOf(error)}`,
+          );
+          continue;
+        }
+        if (attempt.fusedAttention) attempts.shift(); // the step has no attention: the next way is the same
+        const how = attempt.target === undefined ? "" : ` (${attempt.target})`;
+        warn(`${name} does not run compiled${how}: ${messageOf(error)}`);
+      } finally {
+        if (fused) trial.underway(false);
       }
     }
     compiled.set(key, "op by op");

@@ -39,6 +39,7 @@ else {
   const MODES: [string[], boolean, RegExp][] = [
     [["--compile", "graph", "--precision", "bf16"], true, /^compiled \(TensorFlow graph\), bf16 products$/],
     [["--compile", "xla", "--precision", "float32"], true, /^compiled \(XLA\), float32$/],
+    [["--compile", "xla", "--precision", "bf16", "--attention", "composed"], true, /^compiled \(XLA\), bf16 products$/],
     [["--no-compile"], false, /^op by op, float32$/],
   ];
   for (const [options, compiled, running] of MODES) {
@@ -50,6 +51,12 @@ else {
     });
   }
 
+  test("attention by cuDNN that was asked for where it can't be is composed, with a warning", { skip }, async () => {
+    const report = lastLine(await bench("--engine", "tensorflow", "--attention", "fused"));
+    assert.match(report.running as string, /float32$/);
+    assert.deepEqual(report.warnings, ["--attention fused: the engine computes on the CPU; attention is composed"]);
+  });
+
   test("what an engine can't do is refused in one message that says what else to pass", { skip }, async () => {
     const refused: [string[], RegExp][] = [
       [["--engine", "wasm", "--compile", "xla"], /--compile xla: the wasm engine runs op by op; pass --engine tensorflow/],
@@ -57,6 +64,12 @@ else {
       [
         ["--engine", "tensorflow", "--compile", "off", "--precision", "bf16"],
         /--precision bf16 needs compiled steps; leave --compile off out/,
+      ],
+      [["--engine", "wasm", "--attention", "fused"], /--attention fused: the wasm engine has no cuDNN; pass --engine tensorflow/],
+      [["--engine", "tensorflow", "--compile", "graph", "--attention", "fused"], /--attention fused needs XLA; leave --compile graph out/],
+      [
+        ["--engine", "tensorflow", "--precision", "float32", "--attention", "fused"],
+        /--attention fused computes in bf16; leave --precision float32 out/,
       ],
       [["--engine", "tensorflow", "--compile", "fast"], /compile, Given: "fast", Choices: "auto", "xla", "graph", "off"/],
     ];

@@ -3,6 +3,10 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { EarlierRun } from "../../src/adapt/run-folder.ts";
+import { RUN_DEFAULTS, type RunArgs } from "../../src/cli/run-args.ts";
+import { optionsOf } from "../../src/cli/run-resume.ts";
+import type { EventLog } from "../../src/events.ts";
 import {
   assertGone,
   assertValid,
@@ -178,6 +182,18 @@ test("a run folder is used by one run at a time, and goes on with its own tasks 
   assert.match(stderr, /warning: --workers 1 is ignored: the run goes on with what it began with \(2\)/);
   assert.match(stderr, /warning: --lr-trunk 0\.5 is ignored: the run goes on with what it began with \(0\.0001\)/);
   assert.doesNotMatch(stderr, /--limit/);
+});
+
+test("the way of attention may be changed when a run is taken up again, and is kept otherwise; a run of before has none", () => {
+  const log = { emit: (...[, , text]: unknown[]) => assert.fail(String(text)) } as unknown as EventLog;
+  const taken = (kept: object, given: "auto" | "composed"): unknown => {
+    const earlier = { config: { arguments: kept } } as unknown as EarlierRun;
+    return optionsOf(earlier, { ...RUN_DEFAULTS, attention: given } as unknown as RunArgs, log).attention;
+  };
+  assert.equal(taken({ attention: "fused" }, "composed"), "composed");
+  assert.equal(taken({ attention: "composed" }, "auto"), "composed"); // not given: the default
+  assert.equal(taken({}, "auto"), undefined);
+  assert.equal(taken({}, "composed"), "composed");
 });
 
 test("a folder without a run can't be taken up, and neither can one whose config is damaged", async () => {

@@ -13,7 +13,7 @@ import { emaUpdate } from "../../src/optim/ema.ts";
 import { createRandom } from "../../src/random.ts";
 import { type CompiledStep, type CompileOptions, compile } from "../../src/trace/compile.ts";
 import { printGraph } from "../../src/trace/graph.ts";
-import { jit } from "../../src/trace/jit.ts";
+import { AttentionTrial, jit } from "../../src/trace/jit.ts";
 import { isOutOfMemory, type MakeReady, opByOp } from "../../src/trace/ready-step.ts";
 import { supportedOps, UnsupportedOp } from "../../src/trace/shapes.ts";
 import { trace } from "../../src/trace/tracer.ts";
@@ -394,24 +394,36 @@ test("jit compiles once per shape, and runs op by op with a warning what can't b
   assert.ok(isOutOfMemory(new Error("Session fail to run with error: OOM when allocating tensor")) && !isOutOfMemory(new Error("Cumsum")));
 });
 
-test("where XLA has no attention by cuDNN, jit says so once per shape and composes it", options, () => {
-  const shape = { batch: 1, positions: 6, heads: 2, headSize: 8 };
+test("where XLA has no attention by cuDNN, jit composes it, says so once and tries it in no other shape or step", options, () => {
+  const shapeOf = (rows: number) => ({ batch: rows / 6, positions: 6, heads: 2, headSize: 8 });
   const step: Step = ([qkv, cos, sin]) => {
     const rotary = { cos: cos as tf.Tensor2D, sin: sin as tf.Tensor2D };
+    const shape = shapeOf(qkv!.shape[0]!);
     return [attend(qkv as tf.Tensor2D, shape, rotary), tf.grad((x) => attend(x as tf.Tensor2D, shape, rotary))(qkv!)];
   };
   const table = tf.reshape(tf.range(0, 48), [6, 8]);
   const inputs = [tf.sin(tf.reshape(tf.range(0, 288), [6, 48])), tf.cos(table), tf.sin(table)];
   const how = { target: "xla", precision: "bfloat16" } as const;
   const warnings: string[] = [];
-  const fused = jit("attention", step, { ...how, fusedAttention: true, warn: (sentence) => warnings.push(sentence) });
+  const first: boolean[] = [];
+  const trial = new AttentionTrial((underway) => first.push(underway));
+  const tried = { ...how, fusedAttention: true, trial, warn: (sentence: string) => warnings.push(sentence) };
+  const other = jit("other", ([x]) => [tf.cumsum(x!)], tried);
+  assert.deepEqual([...other.run([tf.tensor1d([1, 2])])[0]!.dataSync()], [1, 3]);
+  assert.deepEqual([trial.hasFailed, first], [false, []]);
+  warnings.length = 0;
+  const fused = jit("attention", step, tried);
   const composed = compile(step, inputs, how);
   for (let run = 0; run < 2; run++)
     fused.run(inputs).forEach((result, i) => {
       assert.deepEqual([...floats(result)], [...floats(composed.run(inputs)[i]!)]);
     });
   assert.equal(warnings.length, 1);
-  assert.match(warnings[0]!, /^attention does not run compiled \(xla, attention by cuDNN\): .*fmhaSoftmax/s);
+  assert.match(warnings[0]!, /^attention: attention by cuDNN fails here; it is composed from now on, .*--attention composed.*fmhaSoftmax/s);
+  assert.deepEqual(first, [true, false]);
+  fused.run([tf.concat([inputs[0]!, inputs[0]!], 0), inputs[1]!, inputs[2]!]);
+  jit("again", step, tried).run(inputs);
+  assert.deepEqual([warnings.length, first], [1, [true, false]]);
   fused.dispose();
   composed.dispose();
   assert.throws(() => compile(step, inputs, { target: "xla", fusedAttention: true }), /fused attention needs XLA and bfloat16/);

@@ -147,6 +147,9 @@ test("how steps will run is known before an engine is started", () => {
   assert.deepEqual(mode("wasm", "auto", false), ["op by op", "cpu", true]);
   assert.deepEqual(mode("tensorflow", "auto", true), ["xla", "gpu", false, "fused"]);
   assert.ok(!meansOf("tensorflow", { compile: "xla", precision: "float32" }, true).fusedAttention);
+  const attention = (mode: "auto" | "fused" | "composed", onGpu = true) =>
+    meansOf("tensorflow", { compile: "auto", precision: "auto", attention: mode }, onGpu).fusedAttention;
+  assert.deepEqual([attention("auto"), attention("fused"), attention("composed"), attention("fused", false)], [true, true, false, false]);
   assert.deepEqual(mode("tensorflow", "graph", true), ["graph", "gpu", false]);
   assert.deepEqual(mode("tensorflow", "xla", false), ["xla", "cpu", false]);
   assert.deepEqual(mode("tensorflow", "auto", false).slice(0, 2), ["graph", "cpu"]);

@@ -69,8 +69,8 @@ test("an encoder that is gone on with keeps its blocks; it takes in as many demo
   );
 });
 
-/** The plan for one worker of the TensorFlow engine on a CPU with 4 GB, of a model as large as the released one. */
-function planned(flags: Partial<Pretraining>, rest: Partial<PretrainRequest>, rows = 0) {
+/** The plan for one worker of the TensorFlow engine with 4 GB, on a CPU unless given, of a model as large as the released one. */
+function planned(flags: Partial<Pretraining>, rest: Partial<PretrainRequest>, rows = 0, gpus = 0) {
   const request = requestOf(
     undefined,
     { hiddenSize: 512, numHeads: 8, canvas: 10, batchSize: 24, ...flags },
@@ -82,7 +82,7 @@ function planned(flags: Partial<Pretraining>, rest: Partial<PretrainRequest>, ro
     },
   );
   const data = { tasks: [], variants: 0, translate: false, generatedShare: 1 };
-  const means = { engine: "tensorflow", workers: 1, threads: 1, gpus: 0, memoryBytes: 4e9 } as const;
+  const means = { engine: "tensorflow", workers: 1, threads: 1, gpus, memoryBytes: 4e9 } as const;
   return jobOf(request, modelOf(request, undefined), { data, rows }, 10, means);
 }
 
@@ -92,6 +92,16 @@ test("the rows that a batch is cut into, and blocks computed again, are those as
   const asked = planned({}, { microBatch: 5, recompute: true });
   assert.deepEqual([asked.job.microBatch, asked.job.recompute], [5, true]);
   assert.deepEqual([planned({}, { recompute: false }).job.recompute, planned({}, { microBatch: 99 }).job.microBatch], [false, 24]);
+});
+
+test("composed attention is planned fewer rows than cuDNN's, also for a worker that is to change over to it", () => {
+  const onGpu = (rest: Partial<PretrainRequest>) =>
+    planned({ canvas: 30 }, { compile: "auto", precision: "auto", recompute: true, ...rest }, 0, 1).job;
+  const [fused, composed] = [onGpu({}), onGpu({ attention: "composed" })];
+  assert.ok(fused.microBatch > composed.microBatch, `${fused.microBatch} by cuDNN, ${composed.microBatch} composed`);
+  assert.deepEqual([fused.composed!.microBatch, fused.composed!.recompute], [composed.microBatch, composed.recompute]);
+  assert.equal(composed.compilation.attention, "composed");
+  assert.equal(planned({}, {}).job.composed, undefined);
 });
 
 test("puzzle rows take their part of the memory, but for those that lie in a file", () => {
