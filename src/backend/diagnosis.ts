@@ -4,7 +4,7 @@ import { availableParallelism, cpus, freemem, tmpdir, totalmem } from "node:os";
 import { freeBytes } from "./download-tensorflow.ts";
 import { type ProbeResult, probeEngine } from "./engine-probe.ts";
 import { countGpus } from "./gpus.ts";
-import { bindingPlaces, locateTensorFlow } from "./locate-tensorflow.ts";
+import { bindingPlaces, locateTensorFlow, type TensorFlowLocation } from "./locate-tensorflow.ts";
 import { runTool } from "./run-tool.ts";
 
 export interface Machine {
@@ -38,6 +38,8 @@ export interface TensorFlowState extends EngineState {
   readonly usesGpu?: boolean | undefined;
   /** whether steps are compiled, or why not */
   readonly compiles?: true | string | undefined;
+  /** whether attention by cuDNN runs, or why not; where the engine computes on a GPU */
+  readonly attention?: true | string | undefined;
 }
 
 export interface GpuState {
@@ -66,16 +68,23 @@ export function describeMachine(): Machine {
 
 /** Tries the engines one after the other, so that they don't take each other's time. */
 export async function tryEngines(tfLib: string | undefined): Promise<{ wasm: EngineState; tensorflow: TensorFlowState; gpus: GpuState }> {
-  const wasm = await probeEngine("wasm", undefined, true);
+  const wasm = await probeEngine("wasm", undefined, "speed");
   const search = locateTensorFlow(tfLib);
   if (!search.found) {
     const binding = bindingPlaces(tfLib).find((path) => existsSync(path));
     const why = `no ${search.missing.join("; no ")}; \`npm run tensorflow\` gets it`;
     return { wasm: stateOf(wasm), tensorflow: { works: false, binding, why }, gpus: await describeGpus(undefined) };
   }
-  const probe = await probeEngine("tensorflow", search.found, true);
-  const extra = probe.works ? { version: probe.version, usesGpu: probe.usesGpu, compiles: probe.compiles } : {};
+  const probe = await probeEngine("tensorflow", search.found, "speed");
+  const attention = probe.works && probe.usesGpu ? await attentionOf(search.found) : undefined;
+  const extra = probe.works ? { version: probe.version, usesGpu: probe.usesGpu, compiles: probe.compiles, attention } : {};
   return { wasm: stateOf(wasm), tensorflow: { ...stateOf(probe), ...search.found, ...extra }, gpus: await describeGpus(probe) };
+}
+
+/** In a process of its own: one that crashes over it says nothing of the engine. */
+async function attentionOf(location: TensorFlowLocation): Promise<true | string> {
+  const probe = await probeEngine("tensorflow", location, "attention");
+  return probe.works ? (probe.attention ?? "not tried") : probe.why;
 }
 
 function stateOf(probe: ProbeResult): EngineState {

@@ -21,6 +21,8 @@ export type ProbeAnswer =
       readonly gflops?: number | undefined;
       /** whether compiled steps run, or why not; where the speed was asked for */
       readonly compiles?: true | string | undefined;
+      /** whether attention by cuDNN runs, or why not; where it was asked for */
+      readonly attention?: true | string | undefined;
     }
   | { readonly works: false /** one sentence */; readonly why: string };
 
@@ -33,12 +35,16 @@ const TIMEOUT_SECONDS = 120;
  * Starts the engine in a child process, multiplies two matrices there, and compares the product.
  *
  * @param location what to load for TensorFlow; undefined for the wasm engine
- * @param speed    also measure the speed and try to compile, about a second more
+ * @param more     `speed`: also measure the speed and try to compile, about a second more; `attention`: also try attention by cuDNN, which may crash
  */
-export async function probeEngine(engine: EngineName, location: TensorFlowLocation | undefined, speed: boolean): Promise<ProbeResult> {
+export async function probeEngine(
+  engine: EngineName,
+  location: TensorFlowLocation | undefined,
+  more?: "speed" | "attention",
+): Promise<ProbeResult> {
   const args = [fileURLToPath(import.meta.url), "probe", "--engine", engine];
   if (location) args.push("--binding", location.binding);
-  if (speed) args.push("--speed");
+  if (more) args.push(`--${more}`);
   const environment: Record<string, string> = workerEnvironment({ engine, location, reason: "probe" });
   const child = await runTool(process.execPath, args, {
     environment: { ...environment, TF_CPP_MIN_LOG_LEVEL: "0" },

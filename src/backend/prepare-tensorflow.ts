@@ -81,7 +81,7 @@ export async function prepareTensorFlow(options: PrepareOptions, say: (text: str
   const location: TensorFlowLocation = { binding, libraryFolder: library.folder };
   const why = reasonToBuild(binding, record, sources, library.folder);
   if (why === undefined) {
-    const proof = await probeEngine("tensorflow", location, true);
+    const proof = await probeEngine("tensorflow", location, "speed");
     if (proof.works && proof.version === record!.library.version) {
       kept.push("binding");
       say(`binding: ${binding} (built before)`);
@@ -119,7 +119,7 @@ async function proveWithoutSources({ tfLib }: PrepareOptions, roots: readonly st
 }
 
 async function prove(location: TensorFlowLocation): Promise<Pick<Prepared, "version" | "usesGpu" | "gflops">> {
-  const proof = await probeEngine("tensorflow", location, true);
+  const proof = await probeEngine("tensorflow", location, "speed");
   if (!proof.works) {
     throw new UserError(
       `the TensorFlow engine does not start: ${proof.why}\nlibrary in ${location.libraryFolder}; try another with --tf-lib`,

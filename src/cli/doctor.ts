@@ -83,6 +83,7 @@ function describe({ machine, engines, engine, gpus, checkpoint, bundle }: Diagno
   if (tensorflow.compiles !== undefined) {
     lines.push(["", tensorflow.compiles === true ? "steps are compiled" : `steps run op by op: ${tensorflow.compiles}`]);
   }
+  if (tensorflow.attention !== undefined) lines.push(["", describeAttention(tensorflow.attention)]);
   const cards = gpus.names.length > 0 ? ` (${gpus.names.join("; ")})` : "";
   const driver = gpus.driver ? `, driver ${gpus.driver}` : "";
   lines.push(["GPUs", gpus.count === 0 && gpus.names.length === 0 ? `none${driver}` : `${gpus.count}${cards}${driver}`]);
@@ -96,6 +97,11 @@ function describe({ machine, engines, engine, gpus, checkpoint, bundle }: Diagno
 function describeEngine({ works, description, gflops, why }: EngineState): string {
   if (!works) return `does not work: ${why}`;
   return `works: ${description}${gflops === undefined ? "" : `, ${gflops.toFixed(1)} GFLOP/s`}`;
+}
+
+function describeAttention(attention: true | string): string {
+  if (attention === true) return "attention by cuDNN works";
+  return `attention by cuDNN does not work: ${attention}; runs compose it, slower and in more memory (--attention composed: without trying)`;
 }
 
 function describeBundle(bundle: ManifestCheck | undefined): string {

@@ -1,0 +1,58 @@
+/** Workers in which attention by cuDNN fails, as real processes: XLA's compiler for a CPU does not know it. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { chooseEngine, workerEnvironment } from "../../src/backend/choose.ts";
+import { locateTensorFlow } from "../../src/backend/locate-tensorflow.ts";
+import { assertValid, BUNDLE, childrenOf, lastLine, runArguments, start, trm } from "./toy.ts";
+
+const search = locateTensorFlow();
+const missing = search.found ? false : `no ${search.missing.join("; no ")}; \`npm run tensorflow\` gets it`;
+const skip = process.env.TRM_REQUIRE_TENSORFLOW !== "1" && missing;
+
+/** Has it tried. */
+const TRIED = "--engine tensorflow --compile xla --precision bf16 --attention fused --limit 2 --json".split(" ");
+const FAILS = /worker 0: \w+ step: attention by cuDNN fails here; it is composed from now on/g;
+
+test("a run whose workers die over attention by cuDNN goes on with composed attention, each after one loss", { skip }, async () => {
+  process.env.TRM_FAULT_INJECTION = "attention";
+  try {
+    const { args, out } = await runArguments("dies", "150s");
+    const ended = await trm(...args, ...TRIED, "--workers", "2", "--steps", "4");
+    const result = lastLine(ended);
+    assert.deepEqual([result.lost, result.steps, result.workers], [2, 4, 2]);
+    for (const rank of [0, 1]) {
+      const said = `worker ${rank} of 2 ended by SIGABRT while attention by cuDNN ran for the first time; this worker composes attention from now on`;
+      assert.equal(ended.stderr.split(said).length - 1, 1, ended.stderr);
+    }
+    assert.doesNotMatch(ended.stderr, /attention by cuDNN fails/); // neither tries again
+    await assertValid(out);
+  } finally {
+    delete process.env.TRM_FAULT_INJECTION;
+  }
+});
+
+test("the probe of it, which doctor makes where there is a GPU, tells why it does not run; the engine works all the same", {
+  skip,
+}, async () => {
+  const engine = chooseEngine("tensorflow");
+  const args = [BUNDLE, "probe", "--engine", "tensorflow", "--binding", engine.location!.binding, "--attention"];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, ...workerEnvironment(engine, 1) } });
+  const answer = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
+  assert.equal(answer.works, true);
+  assert.match(answer.attention, /fmhaSoftmax/);
+});
+
+test("where it fails with an error no worker is lost and it is tried once; a loss later on is not put down to it", { skip }, async () => {
+  const { args, out } = await runArguments("fails", "150s");
+  const running = start(...args, ...TRIED, "--workers", "1", "--steps", "3000");
+  await running.said(/train +step/);
+  process.kill(childrenOf(running.child.pid!)[0]!, "SIGKILL");
+  const ended = await running.ended;
+  const result = lastLine(ended);
+  assert.deepEqual([result.lost, result.steps], [1, 3000]);
+  assert.match(ended.stderr, /worker 0 of 1 ended by SIGKILL; it is started again/);
+  assert.equal(ended.stderr.match(FAILS)?.length, 2, "once in each process");
+  await assertValid(out);
+});
