@@ -94,6 +94,9 @@ test("the full-size model on four L4: 96 rows a worker, work as by hand", option
   assert.equal(composed!.optimizerStep.flops, l4!.optimizerStep.flops);
   assert.ok(composed!.optimizerStep.bytes > 2 * scores, `${composed!.optimizerStep.bytes}`);
   assert.ok(l4!.optimizerStep.bytes < composed!.optimizerStep.bytes / 2 - scores, `${l4!.optimizerStep.bytes}`);
+  const byChoice = roofline({ ...request, assumptions: { ...assumptions, attention: "composed" } }).projections[0]!;
+  assert.ok(byChoice.optimizerStep.bytes > l4!.optimizerStep.bytes + scores, `${byChoice.optimizerStep.bytes}`);
+  assert.ok(byChoice.microBatchRows < l4!.microBatchRows, `${byChoice.microBatchRows} of ${l4!.microBatchRows} rows`);
   assert.equal(l4!.stepsInHours, Math.floor((11 * 3600) / l4!.optimizerStep.seconds));
 });
 
