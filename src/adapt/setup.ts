@@ -1,5 +1,7 @@
 /** What a run's request comes to on this machine: canvas, rows at a time, and the jobs of its workers. */
+import type { Task } from "../arc/task.ts";
 import { describeMemory, gigabytes, type MemoryPlan, planMemory } from "../budget/memory.ts";
+import { sideTrainedOn } from "../checkpoint/config.ts";
 import type { Recipe } from "../config/recipe.ts";
 import { COMPETING_VARIANTS } from "../data/competitors.ts";
 import { canvasSideFor } from "../encode/canvas-side.ts";
@@ -38,7 +40,9 @@ export interface Setup {
 /** Sizes and jobs for a request. */
 export function setUp(request: RunRequest): Setup {
   const { recipe, checkpoint, chosen, leftOut, workers, seed, joined, engine } = request;
-  const canvas = request.canvas === "auto" ? canvasSideFor(leftOut ? undivided(leftOut) : chosen) : request.canvas;
+  const known = leftOut ? undivided(leftOut) : chosen;
+  const trainedSide = sideTrainedOn(checkpoint.config);
+  const canvas = request.canvas === "auto" ? canvasSideFor(known, 1, trainedSide) : request.canvas;
   const full = checkpoint.config.canvas;
   const trained = checkpoint.config.model;
   const model = adaptedModel(trained, recipe);
@@ -122,6 +126,7 @@ export function setUp(request: RunRequest): Setup {
     })),
     description: `${chosen.length} tasks, ${itemsOf(chosen, 0).length} test inputs on a ${canvas} x ${canvas} canvas; ${workers} workers on ${engine.engine} (${engine.reason}); batch ${recipe.batchSize}, ${describeMemory(memory)}`,
     warnings: [
+      ...largeTasks(known, canvas, trainedSide),
       ...(canvas > full ? [`canvas ${canvas} is larger than the checkpoint's, ${full}: rotary positions it was never trained on`] : []),
       ...(!request.scratch && (model.hCycles !== trained.hCycles || model.lCycles !== trained.lCycles)
         ? [
@@ -135,6 +140,15 @@ export function setUp(request: RunRequest): Setup {
         : []),
     ],
   };
+}
+
+/** A warning where the canvas is larger than those trained on though some tasks would fit these. @param trained cells a side, if known */
+function largeTasks(tasks: readonly Task[], canvas: number, trained = canvas): string[] {
+  const large = tasks.filter((task) => canvasSideFor([task], 1, trained) > trained).length;
+  if (canvas <= trained || large === 0 || large === tasks.length) return [];
+  return [
+    `${large} of ${tasks.length} tasks are larger than the canvases that the checkpoint was trained on, ${trained} cells a side; --canvas ${trained} would leave their large grids out and the time to the others`,
+  ];
 }
 
 /** Variants to predict under, per test input: those that there are, the original among them. */

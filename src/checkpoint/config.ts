@@ -38,6 +38,12 @@ export interface CheckpointConfig {
   readonly files?: FileRecords | undefined;
 }
 
+/** Side in cells of the canvases that the trunk was trained on, which may be smaller than `canvas`; undefined where that was not noted. */
+export function sideTrainedOn({ training }: Pick<CheckpointConfig, "training">): number | undefined {
+  const { trainedCanvas } = training;
+  return typeof trainedCanvas === "number" && trainedCanvas >= 1 ? trainedCanvas : undefined;
+}
+
 const count = (max: number) => z.int().min(1).max(max);
 
 const modelSchema = z

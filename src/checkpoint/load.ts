@@ -1,5 +1,5 @@
 /** Reads a checkpoint folder. No name or path found inside a file is ever used as a path. */
-import { statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { COLOR_COUNT } from "../augment/color-permutation.ts";
 import { DIHEDRAL_COUNT } from "../augment/dihedral.ts";
@@ -71,6 +71,16 @@ export function loadCheckpoint(folder: string): Checkpoint {
   refuseProblems(modelPath, weights, withCodes ? new Map([...expected, ...codeShapes(config.model)]) : expected);
   const encoder = config.encoder && splitEncoder(weights, config);
   return { config, folder, files: files ?? {}, ...splitPuzzleEmbedding(weights), ...(encoder && { encoder }) };
+}
+
+/** Settings of an adaptation that a checkpoint has; undefined where it has none, or can't be read: `loadCheckpoint` tells why. */
+export function adaptationOf(folder: string): CheckpointConfig["adaptation"] {
+  const path = join(folder, CONFIG_FILE);
+  try {
+    return parseCheckpointConfig(readFileSync(path, "utf8"), path).adaptation;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Where a checkpoint's weights are at the moment. @param files what its config speaks of */

@@ -102,7 +102,7 @@ export const evaluateCommand: CommandModule<object, EvaluateArgs> = {
     if (folder !== undefined) process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
     const settings = settingFlags(SETTINGS, args as unknown as Record<string, unknown>);
     const variants = Number(settings.voteVariants ?? RECIPE.voteVariants.default);
-    const asked = { ...settings, method: "none", voteAll: true, trainVariants: Math.max(0, variants - 1) };
+    const asked = { ...settings, method: "none", voteAll: true, voteVariants: variants, trainVariants: Math.max(0, variants - 1) };
     const out = args.out ?? join(folder!, "submission.json");
     const given = { ...RUN_DEFAULTS, planOnly: false, ...args, ...asked, out };
     await executeRun(given as unknown as RunArgs, (run, result) => tell(args, run, result, solutions));

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { EarlierRun } from "../adapt/run-folder.ts";
+import { adaptationOf } from "../checkpoint/load.ts";
 import { recipeFlags } from "../config/flags.ts";
 import type { SettingName } from "../config/recipe.ts";
 import { type ResolvedRecipe, resolveRecipe } from "../config/resolve.ts";
@@ -10,10 +11,12 @@ import { messageOf, UserError } from "../errors.ts";
 import type { EventLog } from "../events.ts";
 import { RUN_CHANGEABLE, RUN_DEFAULTS, RUN_PATHS, type RunArgs } from "./run-args.ts";
 
-/** The settings of a run that begins: defaults, preset, file, flags. @throws UserError for what can't be */
+/** The settings of a run that begins: defaults, the checkpoint's own or a preset, file, flags. @throws UserError for what can't be */
 export function resolveSettings(args: RunArgs): ResolvedRecipe {
+  const settings = args.checkpoint === undefined ? undefined : adaptationOf(args.checkpoint);
+  const ofCheckpoint = settings && { settings, where: args.checkpoint! };
   const config = args.config === undefined ? undefined : { text: readConfig(args.config), where: args.config };
-  return resolveRecipe(args.preset, config, recipeFlags(args as unknown as Record<string, unknown>));
+  return resolveRecipe(args.preset, config, recipeFlags(args as unknown as Record<string, unknown>), ofCheckpoint);
 }
 
 /** Options to be kept with the run, paths made absolute. */

@@ -88,6 +88,8 @@ export interface PretrainingRecipe {
   readonly about: string;
   readonly expects: readonly ExpectedTasks[];
   readonly settings: Partial<Pretraining>;
+  /** preset that suits the adaptation of its checkpoint, which keeps the preset's settings */
+  readonly adaptation?: string;
 }
 
 /** The released model, on the whole canvas. */
@@ -161,10 +163,12 @@ export const PRETRAINING_RECIPES: Readonly<Record<string, PretrainingRecipe>> = 
     about: "small canvas, one ACT step, young rows, generated tasks mixed in: the first hours on a core or two",
     expects: SMALL_TASKS,
     settings: { ...SMALL, lrTrunk: 8e-4, lrMinRatio: 1, emaDecay: 0.995, rowVisits: 96 },
+    adaptation: "small",
   },
   "small-second": {
     about: "small gone on with, by --from its checkpoint, where its loss is flat: rates that fall, rows that live longer, more rules",
     expects: SMALL_TASKS,
     settings: { ...SMALL, lrTrunk: 3e-4, lrMinRatio: 0.05, emaDecay: 0.998, rowVisits: 192, rulesPerKind: 96 },
+    adaptation: "small",
   },
 };

@@ -9,7 +9,7 @@ import type { LogLevel } from "../events.ts";
 import type { Until } from "../train/loop.ts";
 import { createRingFolder } from "./all-reduce.ts";
 import type { Diagnosis } from "./diagnosis.ts";
-import type { Formation, Job, Prediction, PredictionItem, Survey } from "./job.ts";
+import type { CheckpointNotes, Formation, Job, Prediction, PredictionItem, Survey } from "./job.ts";
 import { Lineage, MAX_ROLLBACKS } from "./lineage.ts";
 import { PredictionQueue } from "./prediction-queue.ts";
 import { Slot } from "./slot.ts";
@@ -387,18 +387,12 @@ export class WorkerPool {
   }
 
   /** Has one worker write a checkpoint and, into folder `state`, what is needed to go on training; each rank writes its rows of the batch. */
-  async save(
-    folder: string,
-    training: Record<string, unknown>,
-    card: string,
-    state?: string,
-    record?: { readonly [key: string]: Json },
-  ): Promise<void> {
+  async save(folder: string, notes: CheckpointNotes, state?: string, record?: { readonly [key: string]: Json }): Promise<void> {
     const [first, ...others] = this.#slots.filter(({ isAlive }) => isAlive);
     if (!first) throw new WorkerLost("no worker is left to write the checkpoint");
     const parts = state === undefined ? [] : others.map(({ process }) => process!.command({ kind: "stage", state }, "staged"));
     const staged = Object.assign({}, ...(await Promise.all(parts)).map(({ files }) => files)) as FileRecords;
-    await first.process!.command({ kind: "save", folder, training, card, state, staged, record }, "saved");
+    await first.process!.command({ kind: "save", folder, notes, state, staged, record }, "saved");
   }
 
   /** Ends all workers at once and clears away what lies about. */

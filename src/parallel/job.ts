@@ -186,18 +186,26 @@ export type Command =
   | { readonly kind: "diagnose" }
   /** writes this rank's rows of the batch into the folder of a training state, to be counted in by the rank that saves it */
   | { readonly kind: "stage"; readonly state: string }
-  /** writes a checkpoint, and where `state` is given a training state; `training` and `card` are put into the first as they are */
+  /** writes a checkpoint, and where `state` is given a training state */
   | {
       readonly kind: "save";
       readonly folder: string;
-      readonly training: Record<string, unknown>;
-      readonly card: string;
+      readonly notes: CheckpointNotes;
       readonly state?: string | undefined;
       /** what the other ranks have staged */
       readonly staged?: FileRecords | undefined;
       /** kept in the training state, word for word */
       readonly record?: { readonly [key: string]: Json } | undefined;
     };
+
+/** What is put into a checkpoint as it is. */
+export interface CheckpointNotes {
+  /** fields of `training` in its config */
+  readonly training: Readonly<Record<string, unknown>>;
+  readonly adaptation?: Readonly<Record<string, unknown>> | undefined;
+  /** text of its README.md */
+  readonly card: string;
+}
 
 /** From a worker. */
 export type Report =

@@ -63,7 +63,7 @@ function* encodedRows(encoder: TrainedEncoder, size: number, exampleAt: (index: 
 
 async function stageTrunk(
   { job, replica, rowStart, exampleAt }: Training,
-  { folder, training, card }: Extract<Command, { kind: "save" }>,
+  { folder, notes }: Extract<Command, { kind: "save" }>,
 ): Promise<StagedCheckpoint> {
   const { hInit, lInit } = await replica.buffers();
   const { model, fullCanvas, data } = job;
@@ -87,12 +87,13 @@ async function stageTrunk(
       formatVersion: 1,
       model,
       canvas: fullCanvas,
-      training: { recipe: "", dataSets: [], steps: replica.step, ...training },
+      training: { recipe: "", dataSets: [], steps: replica.step, ...notes.training },
       ...(encoder && { encoder: encoder.config }),
+      ...(notes.adaptation && { adaptation: notes.adaptation }),
     },
     ...(encoder && { encoder: encoder.weights }),
     trunk,
     puzzleEmbedding,
-    modelCard: card,
+    modelCard: notes.card,
   });
 }

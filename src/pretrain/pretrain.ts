@@ -11,6 +11,7 @@ import { formatDuration } from "../budget/duration.ts";
 import { describeMemory } from "../budget/memory.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import { finishCheckpoint, type Json } from "../checkpoint/training-state.ts";
+import { PRESETS } from "../config/presets.ts";
 import { PRETRAINING_RECIPES } from "../config/pretraining.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { type EventLog, openEventLog } from "../events.ts";
@@ -329,7 +330,16 @@ class Pretraining {
       puzzles: this.#set.hash,
       ...(this.#maxSteps !== undefined && { maxSteps: this.#maxSteps }),
     };
-    await pool.save(out, record, modelCard(this.#request, record), state, run as unknown as { [key: string]: Json });
+    const notes = { training: record, adaptation: this.#adaptation(), card: modelCard(this.#request, record) };
+    await pool.save(out, notes, state, run as unknown as { [key: string]: Json });
     this.#log.emit("info", "saved", `${out}: step ${steps}`);
+  }
+
+  /** Settings that suit the checkpoint's adaptation: the recipe's, or those of the checkpoint that the training began from. */
+  #adaptation(): Readonly<Record<string, unknown>> | undefined {
+    const { recipe = "", from } = this.#request;
+    const preset = PRETRAINING_RECIPES[recipe]?.adaptation;
+    if (preset !== undefined) return PRESETS[preset]!.recipe;
+    return from === undefined ? undefined : loadCheckpoint(from).config.adaptation;
   }
 }

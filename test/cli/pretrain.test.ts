@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { loadTrainingState, type TrainingState } from "../../src/checkpoint/training-state.ts";
+import { PRESETS } from "../../src/config/presets.ts";
 import { assertGone, childrenOf, folder, lastLine, put, SAMPLE, SAMPLE_SOLUTIONS, start, trm } from "./toy.ts";
 
 const SHAPE = "--hidden-size 16 --num-heads 2 --batch-size 6 --canvas 8 --engine wasm --variants 5 --json".split(" ");
@@ -235,6 +236,41 @@ test("a recipe without its files is refused, with the sets that it is made for; 
   assert.match(none.stderr, /--recipe replication needs --tasks FILES: ARC-AGI-2 training \(1000 tasks\), ConceptARC \(160 tasks\)/);
   const unknown = await trm(...command, "--recipe", "replicaton");
   assert.match(unknown.stderr, /--recipe replicaton: no such recipe; did you mean replication\?/);
+});
+
+test("a checkpoint has the settings that suit its adaptation from its recipe, or the checkpoint that it is from; a run takes them", async () => {
+  const recipe = ["--recipe", "small", "--rules-per-kind", "1", "--row-slots", "8", "--steps", "1"];
+  lastLine(await trm(...into("suited"), ...recipe));
+  lastLine(await trm(...into("suited-too"), "--from", join(folder, "suited"), "--steps", "1"));
+  const config = JSON.parse(readFileSync(join(folder, "suited-too", "config.json"), "utf8"));
+  assert.deepEqual(config.adaptation, PRESETS.small!.recipe);
+  const run = (name: string, ...options: string[]) =>
+    trm(
+      ...[
+        "run",
+        "--challenges",
+        SAMPLE,
+        "--limit",
+        "2",
+        "--checkpoint",
+        join(folder, "suited-too"),
+        "--method",
+        "none",
+        "--engine",
+        "wasm",
+      ],
+      ...["--budget", "60s", "--out", join(folder, name, "submission.json"), "--run-dir", join(folder, name), "--json", ...options],
+    );
+  lastLine(await run("suited-run"));
+  lastLine(await run("preset-run", "--preset", "demo"));
+  const origins = ["suited-run", "preset-run"].map((name) => {
+    const { settings } = JSON.parse(readFileSync(join(folder, name, "config.json"), "utf8"));
+    return [settings.voteVariants.value, settings.voteVariants.origin, settings.method.origin, settings.weightDecay.origin];
+  });
+  assert.deepEqual(origins, [
+    [PRESETS.small!.recipe.voteVariants, "checkpoint", "flag", "default"],
+    [PRESETS.demo!.recipe.voteVariants, "preset", "flag", "default"],
+  ]);
 });
 
 test("a worker that is killed is started again, and the course is finished", async () => {
