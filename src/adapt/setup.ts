@@ -147,7 +147,7 @@ function largeTasks(tasks: readonly Task[], canvas: number, trained = canvas): s
   const large = tasks.filter((task) => canvasSideFor([task], 1, trained) > trained).length;
   if (canvas <= trained || large === 0 || large === tasks.length) return [];
   return [
-    `${large} of ${tasks.length} tasks are larger than the canvases that the checkpoint was trained on, ${trained} cells a side; --canvas ${trained} would leave their large grids out and the time to the others`,
+    `${large} of ${tasks.length} tasks are larger than the canvases that the checkpoint was trained on, ${trained} cells a side; --canvas ${trained} would leave them to fallbacks and the time to the others`,
   ];
 }
 

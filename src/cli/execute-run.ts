@@ -34,7 +34,7 @@ import { memoryWishes } from "./memory-flags.ts";
 import { printPlanElsewhere } from "./plan-elsewhere.ts";
 import { checkRehearsal, deviceMemory, fullSizeCheckpoint, REHEARSED_GPUS, REHEARSED_OUT } from "./rehearsal-flags.ts";
 import { RUN_DEFAULTS, type RunArgs } from "./run-args.ts";
-import { chooseTasks, parseCanvas, parseShard, parseWorkers, spentSeconds, workersFor } from "./run-options.ts";
+import { chooseTasks, fittingTasks, parseCanvas, parseShard, parseWorkers, spentSeconds, workersFor } from "./run-options.ts";
 import { forgetReport, reportAtEnd } from "./run-report.ts";
 import { keptOptions, optionsOf, resolveSettings, settingsOf } from "./run-resume.ts";
 
@@ -112,7 +112,7 @@ export async function executeRun(
       throw new UserError(`--leave-out ${args.leaveOut}: expected a whole number from 0 up`);
     if (resolved.recipe.haltingPairs === "held-out" && !args.leaveOut)
       throw new UserError("--halting-pairs held-out needs pairs that are held back: give --leave-out 1, or more");
-    const all = chooseTasks(challenges.tasks, args);
+    const all = fittingTasks(chooseTasks(challenges.tasks, args), canvas, (text) => log.emit("warn", "canvas", text));
     const shard = args.shard === undefined ? undefined : parseShard(args.shard, process.env);
     const wanted = shard ? shareOf(all, shard) : all;
     const leftOut = args.leaveOut ? leaveOut(wanted, args.leaveOut) : undefined;

@@ -2,6 +2,7 @@
 import type { Task } from "../arc/task.ts";
 import { parseDuration } from "../budget/duration.ts";
 import { nearest } from "../config/resolve.ts";
+import { fitsCanvas } from "../data/training-tasks.ts";
 import { UserError } from "../errors.ts";
 import type { Shard } from "../vote/parts.ts";
 
@@ -90,4 +91,21 @@ export function chooseTasks(
     chosen = tasks.filter(({ id }) => ids.includes(id));
   }
   return limit === undefined ? chosen : chosen.slice(0, limit);
+}
+
+/**
+ * The tasks whose demonstrations and test inputs fit a canvas that was asked for; `tell` hears of the others.
+ *
+ * @throws UserError where none does
+ */
+export function fittingTasks(tasks: readonly Task[], canvas: number | "auto", tell: (text: string) => void): readonly Task[] {
+  if (canvas === "auto") return tasks;
+  const fitting = tasks.filter(({ id, train, test }) => fitsCanvas({ id, train, test: test.map(({ input }) => ({ input })) }, canvas));
+  if (fitting.length === 0 && tasks.length > 0)
+    throw new UserError(`--canvas ${canvas}: every task has a larger grid; --canvas auto takes what the tasks need`);
+  if (fitting.length < tasks.length)
+    tell(
+      `${tasks.length - fitting.length} of ${tasks.length} tasks have grids of more than ${canvas} cells a side (--canvas): they keep fallback answers`,
+    );
+  return fitting;
 }

@@ -106,6 +106,18 @@ test("run --tasks and --limit work on some tasks and give the others fallbacks",
   assert.deepEqual(answered(limited.out), [first, second]);
 });
 
+test("tasks that do not fit a canvas that was asked for keep fallbacks, and cost the others nothing", async () => {
+  const { args, out } = await runArguments("narrow", "60s");
+  const narrow = await trm(...args, "--canvas", "6", "--method", "none", "--workers", "1", "--json");
+  const result = lastLine(narrow);
+  assert.match(narrow.stderr, /6 of 20 tasks have grids of more than 6 cells a side \(--canvas\): they keep fallback answers/);
+  assert.deepEqual([result.tasks, result.testInputs, result.canvas, result.fallbackInputs], [20, 22, 6, 7]);
+  await assertValid(out);
+  const none = await trm(...args, "--canvas", "5", "--method", "none");
+  assert.equal(none.status, 1);
+  assert.match(none.stderr, /--canvas 5: every task has a larger grid; --canvas auto takes what the tasks need/);
+});
+
 test("run --leave-out holds demonstrations back and tells how well they are answered, before and after", async () => {
   const { args } = await runArguments("left-out", "120s");
   const tasks = Object.values(JSON.parse(readFileSync(SAMPLE, "utf8")) as Record<string, { train: unknown[] }>);
