@@ -41,7 +41,7 @@ export interface PretrainingRecord {
 }
 
 /** The model card's text. */
-export function modelCard({ out, files, settings, seed, command }: PretrainRequest, record: PretrainingRecord): string {
+export function modelCard({ out, files, settings, seed }: PretrainRequest, record: PretrainingRecord): string {
   const names = (paths: readonly string[]): string => paths.map((path) => basename(path)).join(", ");
   const lines = [
     `data: ${record.dataSets.join("; ")}; held-out kinds and reserved rules and scenes of generated tasks were never shown`,
@@ -52,7 +52,7 @@ export function modelCard({ out, files, settings, seed, command }: PretrainReque
         ]
       : []),
     ...(record.recipe === "" ? [] : [`recipe: ${record.recipe}`]),
-    `command: \`${command}\``,
+    `command: \`${record.command}\``,
     `seed ${seed}, ${record.steps} optimizer steps of ${settings.batchSize} examples in ${formatDuration(record.hours * 3600)}`,
     `at the end: training loss ${record.lmLoss.toFixed(4)}, exact ${(100 * record.exactAccuracy).toFixed(1)} % of finished training samples (raw weights)`,
     ...record.earlier.map((stage, i) => `stage ${i + 1} of ${record.earlier.length + 1}, before that: ${describeStage(stage)}`),

@@ -303,13 +303,14 @@ class Pretraining {
 
   async #save(pool: WorkerPool, steps: number, seconds: number): Promise<void> {
     const { out, settings, recipe = "", seed, command, state, files } = this.#request;
+    const commands = [...(this.#saved?.commands ?? []), command];
     const { lmLoss, exact } = this.#means;
     const record = {
       recipe,
       dataSets: this.#set.descriptions,
       steps,
       seed,
-      command,
+      command: commands.join(" && "),
       earlier: this.#earlier,
       trainedCanvas: settings.canvas,
       hours: Math.round((seconds / 3600) * 1000) / 1000,
@@ -323,6 +324,7 @@ class Pretraining {
       recipe,
       files,
       seed,
+      commands,
       model: this.#model,
       ...(this.#encoder && { encoder: this.#encoder }),
       seconds,

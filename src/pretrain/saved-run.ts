@@ -14,6 +14,8 @@ export interface SavedRun {
   readonly recipe?: string | undefined;
   readonly files?: TaskFiles | undefined;
   readonly seed?: string | undefined;
+  /** command lines so far: of the training's beginning, and of each time that it was taken up again */
+  readonly commands?: readonly string[] | undefined;
   readonly model?: ModelConfig | undefined;
   /** of the encoder that was trained too */
   readonly encoder?: EncoderConfig | undefined;
