@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { test } from "node:test";
 import { loadCheckpoint } from "../../src/checkpoint/load.ts";
 import { loadTrainingState } from "../../src/checkpoint/training-state.ts";
-import { folder, lastLine, SAMPLE, SAMPLE_SOLUTIONS, start, trm } from "./toy.ts";
+import { folder, lastLine, SAMPLE, SAMPLE_SOLUTIONS, start, toyCheckpoint, trm } from "./toy.ts";
 
 const COURSE =
   "--hidden-size 16 --num-heads 2 --batch-size 6 --canvas 8 --engine wasm --variants 5 --json --steps 40 --lr-trunk 1e-2 --ema-decay 0.9".split(
@@ -61,7 +61,7 @@ test("zero-shot answers are those of the encoder's rows: others than from the me
 });
 
 test("a checkpoint without an encoder can't be begun with, and is told how to get one", async () => {
-  const checkpoint = resolve("checkpoints/sample");
+  const checkpoint = await toyCheckpoint();
   const { status, stderr } = await trm(
     "run",
     "--challenges",
