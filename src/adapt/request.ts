@@ -78,7 +78,7 @@ export function isAgreementWatched({ recipe, solutions }: Pick<RunRequest, "reci
 }
 
 /** Nothing is to be trained, as was asked for. */
-export function isPredictOnly({ recipe, steps }: RunRequest): boolean {
+export function isPredictOnly({ recipe, steps }: Pick<RunRequest, "recipe" | "steps">): boolean {
   return recipe.method === "none" || steps === 0;
 }
 

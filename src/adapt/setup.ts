@@ -81,6 +81,7 @@ export function setUp(request: RunRequest): Setup {
     fullCanvas: Math.max(full, canvas),
     trunk: request.scratch ? { kind: "random" } : { kind: "checkpoint", folder: checkpoint.folder },
     start: request.scratch ? "zero" : recipe.start,
+    ...(isEncodedFirst(request) && { untrained: "encoder" }),
     ...(starts.length > 0 && { search: { starts } }),
     data: {
       kind: "tasks",
@@ -140,6 +141,16 @@ export function setUp(request: RunRequest): Setup {
         : []),
     ],
   };
+}
+
+/**
+ * Whether the checkpoint's encoder makes the rows of the first answers though those that are trained begin elsewhere. Without a training the start that
+ * was asked for is what is measured; rows that compete, or that are sums, have starts of their own.
+ */
+export function isEncodedFirst(request: Pick<RunRequest, "recipe" | "checkpoint" | "scratch" | "steps">): boolean {
+  const { method, start, embedding } = request.recipe;
+  const mayBe = request.checkpoint.config.encoder !== undefined && !request.scratch && !isPredictOnly(request);
+  return mayBe && start !== "encoder" && method !== "latent-search" && embedding === "table";
 }
 
 /** A warning where the canvas is larger than those trained on though some tasks would fit these. @param trained cells a side, if known */

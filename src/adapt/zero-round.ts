@@ -1,8 +1,9 @@
-/** The first phase: predictions of the unadapted model. They measure what a prediction costs, and are first real answers. */
+/** The first phase: predictions of the unadapted model, with its encoder's rows if it has one. They measure what a prediction costs, and are first real answers. */
 import type { WorkerPool } from "../parallel/coordinator.ts";
 import type { Prediction } from "../parallel/job.ts";
 import type { RunContext } from "./context.ts";
 import { ownersOf } from "./items.ts";
+import { isEncodedFirst } from "./setup.ts";
 
 /** An unadapted round before training may take this share of what is left. */
 const ZERO_ROUND_SHARE = 0.08;
@@ -52,7 +53,7 @@ export async function zeroRound(context: RunContext, pool: WorkerPool): Promise<
   log.emit(
     "info",
     "measured",
-    `a prediction takes ${(perPrediction * 1000).toFixed(0)} ms at ${setup.actSteps} ACT steps; unadapted answers to ${answers.votes} of ${items.length} test inputs`,
+    `a prediction takes ${(perPrediction * 1000).toFixed(0)} ms at ${setup.actSteps} ACT steps; ${isEncodedFirst(request) ? "answers with the encoder's rows" : "unadapted answers"} to ${answers.votes} of ${items.length} test inputs`,
   );
   return perPrediction;
 }

@@ -21,20 +21,24 @@ export class PuzzleEmbedding implements EmbeddingRows {
   /** places that were ever given out */
   #used = 0;
   readonly #start: RowStart;
+  readonly #untrained: RowStart;
 
   /**
    * @param size    E, numbers a row
    * @param start   value of a row before its first update
    * @param store   where the rows lie; in memory unless given
    * @param partsOf a puzzle's embedding is its own row unless given
+   * @param untrained value that a row has for predictions while it has never been asked for otherwise; its start unless given
    */
   constructor(
     readonly size: number,
     start: RowStart,
     store: RowStore = new RowPieces(size),
     readonly partsOf: PartsOf = (id) => [id],
+    untrained: RowStart = start,
   ) {
     this.#start = start;
+    this.#untrained = untrained;
     this.#store = store;
   }
 
@@ -90,7 +94,7 @@ export class PuzzleEmbedding implements EmbeddingRows {
     for (let r = 0; r < ids.length; r++) {
       const row = out.subarray(r * this.size, (r + 1) * this.size);
       if (this.has(ids[r]!)) row.set(this.#view(ids[r]!, false));
-      else this.#start(ids[r]!, row);
+      else this.#untrained(ids[r]!, row);
     }
     return out;
   }

@@ -70,6 +70,8 @@ export interface Job {
   readonly fullCanvas: number;
   readonly trunk: TrunkSource;
   readonly start: "mean" | "normal" | "zero" | "encoder";
+  /** what rows are in predictions until they are first trained, so that the first answers are the encoder's; `start` unless given */
+  readonly untrained?: Job["start"] | undefined;
   /** an encoder is trained too, that of the checkpoint or state where there is one */
   readonly encoder?: JobEncoder | undefined;
   /** rows with these starts compete until it is told which each task keeps, see `competition.ts`; the first is `start` */

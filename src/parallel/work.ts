@@ -41,6 +41,7 @@ interface Start {
   readonly settings: ReplicaSettings;
   readonly initial: InitialTrunk;
   readonly rowStart: RowStart;
+  readonly untrained: RowStart | undefined;
   readonly random: Random;
   readonly data: WorkData;
   readonly saved: TrainingState | undefined;
@@ -111,7 +112,8 @@ export class Work implements Laborer {
       variants: data.plan.groups.map(({ variants }) => variants.length),
       warnings: data.plan.warnings,
     });
-    return new Work(job, { settings, initial: beginning.initial, rowStart, random, data, saved }, send, pulse);
+    const untrained = job.untrained && beginning.startOf(job.untrained);
+    return new Work(job, { settings, initial: beginning.initial, rowStart, untrained, random, data, saved }, send, pulse);
   }
 
   get step(): number | undefined {
@@ -191,7 +193,13 @@ export class Work implements Laborer {
     const { settings, initial, rowStart, random, data, saved } = this.#start;
     if (data.competition) data.competition.chosen = undefined;
     const start = birthOf(this.#job, data, rowStart, random.fork("births"), () => this.#replica?.encoder);
-    const rows = new PuzzleEmbedding(this.#job.model.puzzleEmbeddingSize, start, rowStoreOf(this.#job), data.partsOf);
+    const rows = new PuzzleEmbedding(
+      this.#job.model.puzzleEmbeddingSize,
+      start,
+      rowStoreOf(this.#job),
+      data.partsOf,
+      this.#start.untrained,
+    );
     const finished = this.#job.watchTasks ? this.#countTasks() : undefined;
     this.#replica = new Replica({ ...settings, finished }, initial, rows, random.fork("halting"), exchange);
     const exampleAt = (index: number): Example => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { loadCheckpoint } from "../../src/checkpoint/load.ts";
 import { loadTrainingState } from "../../src/checkpoint/training-state.ts";
@@ -58,6 +58,25 @@ test("zero-shot answers are those of the encoder's rows: others than from the me
   const alone = await answersOf("alone", "--start", "encoder", "--workers", "1");
   assert.equal(await answersOf("two", "--start", "encoder", "--workers", "2", "--micro-batch", "3"), alone);
   assert.notEqual(await answersOf("mean", "--start", "mean", "--workers", "1"), alone);
+});
+
+type Pass = Readonly<Record<"pass@1", number>>;
+
+test("the first answers of a run are the encoder's, though the rows that it trains begin at the mean", async () => {
+  const sample = ["--checkpoint", resolve("checkpoints/sample"), "--preset", "demo", "--canvas", "8", "--engine", "wasm", "--workers", "1"];
+  const files = ["--challenges", SAMPLE, "--solutions", SAMPLE_SOLUTIONS, "--budget", "60s", "--json"];
+  const scoreOf = async (name: string, ...options: string[]): Promise<number> => {
+    const ended = await trm("run", ...files, ...sample, "--out", join(folder, name, "submission.json"), ...options);
+    const { curve, score } = lastLine(ended) as { curve: { step: number; score: Pass }[]; score: Pass };
+    if (options.includes("none")) return score["pass@1"];
+    assert.match(ended.stderr, /answers with the encoder's rows to 22 of 22 test inputs/);
+    return curve.find(({ step }) => step === 0)!.score["pass@1"];
+  };
+  const one = ["--train-variants", "0", "--vote-variants", "1"];
+  const zeroShot = await scoreOf("zero-shot", "--method", "none", "--start", "encoder", ...one);
+  assert.ok(zeroShot > 0.2, `${zeroShot}`);
+  assert.equal(await scoreOf("first", "--steps", "1", ...one), zeroShot);
+  assert.ok((await scoreOf("mean", "--method", "none", "--start", "mean", ...one)) < 0.1);
 });
 
 test("a checkpoint without an encoder can't be begun with, and is told how to get one", async () => {
