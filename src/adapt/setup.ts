@@ -155,8 +155,9 @@ export function isEncodedFirst(request: Pick<RunRequest, "recipe" | "checkpoint"
 
 /** A warning where the canvas is larger than those trained on though some tasks would fit these. @param trained cells a side, if known */
 function largeTasks(tasks: readonly Task[], canvas: number, trained = canvas): string[] {
+  if (canvas <= trained) return [];
   const large = tasks.filter((task) => canvasSideFor([task], 1, trained) > trained).length;
-  if (canvas <= trained || large === 0 || large === tasks.length) return [];
+  if (large === 0 || large === tasks.length) return [];
   return [
     `${large} of ${tasks.length} tasks are larger than the canvases that the checkpoint was trained on, ${trained} cells a side; --canvas ${trained} would leave them to fallbacks and the time to the others`,
   ];

@@ -1,5 +1,5 @@
 /** What the options of `run` mean. */
-import type { Task } from "../arc/task.ts";
+import { type Task, withoutAnswers } from "../arc/task.ts";
 import { parseDuration } from "../budget/duration.ts";
 import { nearest } from "../config/resolve.ts";
 import { fitsCanvas } from "../data/training-tasks.ts";
@@ -100,7 +100,7 @@ export function chooseTasks(
  */
 export function fittingTasks(tasks: readonly Task[], canvas: number | "auto", tell: (text: string) => void): readonly Task[] {
   if (canvas === "auto") return tasks;
-  const fitting = tasks.filter(({ id, train, test }) => fitsCanvas({ id, train, test: test.map(({ input }) => ({ input })) }, canvas));
+  const fitting = tasks.filter((task) => fitsCanvas(withoutAnswers(task), canvas));
   if (fitting.length === 0 && tasks.length > 0)
     throw new UserError(`--canvas ${canvas}: every task has a larger grid; --canvas auto takes what the tasks need`);
   if (fitting.length < tasks.length)

@@ -65,8 +65,8 @@ export function expectedOutputSizes(demonstrations: readonly Pair[], input: Size
  */
 export function canvasSideFor(tasks: readonly Task[], margin = 1, trained = 0): number {
   const side = Math.min(MAX_GRID_SIDE, largestSide(tasks, () => true) + margin);
-  const certain = largestSide(tasks, ({ rule }) => rule !== "bound");
-  return side > trained && certain <= trained ? trained : side;
+  if (trained === 0 || side <= trained) return side;
+  return largestSide(tasks, ({ rule }) => rule !== "bound") <= trained ? trained : side;
 }
 
 /** Of all inputs, demonstrated outputs, and those expected outputs that count. */

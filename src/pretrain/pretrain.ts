@@ -9,6 +9,7 @@ import { memoryShare } from "../backend/memory-share.ts";
 import { type Clock, realClock } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
 import { describeMemory } from "../budget/memory.ts";
+import type { CheckpointConfig } from "../checkpoint/config.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import { finishCheckpoint, type Json } from "../checkpoint/training-state.ts";
 import { PRESETS } from "../config/presets.ts";
@@ -143,6 +144,8 @@ class Pretraining {
   readonly #set: TrainingSet;
   readonly #maxSteps: number | undefined;
   readonly #earlier: readonly EarlierStage[];
+  /** settings that suit the checkpoint's adaptation: the recipe's, or those of the checkpoint that the training began from */
+  readonly #adaptation: CheckpointConfig["adaptation"];
   readonly #metrics: MetricsFile | undefined;
   readonly #learning: LearningFile | undefined;
   readonly #means = new RunningMeans();
@@ -170,7 +173,10 @@ class Pretraining {
     this.#encoder = encoder;
     this.#set = set;
     this.#maxSteps = maxSteps;
-    this.#earlier = saved?.earlier ?? (request.from === undefined ? [] : stagesOf(loadCheckpoint(request.from).config.training));
+    const origin = request.from === undefined ? undefined : loadCheckpoint(request.from).config;
+    const preset = PRETRAINING_RECIPES[request.recipe ?? ""]?.adaptation;
+    this.#earlier = saved?.earlier ?? (origin ? stagesOf(origin.training) : []);
+    this.#adaptation = preset === undefined ? origin?.adaptation : PRESETS[preset]!.recipe;
     if (request.runDir === undefined) return;
     this.#metrics = new MetricsFile(
       request.runDir,
@@ -332,16 +338,8 @@ class Pretraining {
       puzzles: this.#set.hash,
       ...(this.#maxSteps !== undefined && { maxSteps: this.#maxSteps }),
     };
-    const notes = { training: record, adaptation: this.#adaptation(), card: modelCard(this.#request, record) };
+    const notes = { training: record, adaptation: this.#adaptation, card: modelCard(this.#request, record) };
     await pool.save(out, notes, state, run as unknown as { [key: string]: Json });
     this.#log.emit("info", "saved", `${out}: step ${steps}`);
-  }
-
-  /** Settings that suit the checkpoint's adaptation: the recipe's, or those of the checkpoint that the training began from. */
-  #adaptation(): Readonly<Record<string, unknown>> | undefined {
-    const { recipe = "", from } = this.#request;
-    const preset = PRETRAINING_RECIPES[recipe]?.adaptation;
-    if (preset !== undefined) return PRESETS[preset]!.recipe;
-    return from === undefined ? undefined : loadCheckpoint(from).config.adaptation;
   }
 }

@@ -1,5 +1,6 @@
 /** What a request comes to: model, tasks, course, and the job of each worker. */
 import { createHash } from "node:crypto";
+import { withoutAnswers } from "../arc/task.ts";
 import { type MemoryPlan, planMemory } from "../budget/memory.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import type { Pretraining } from "../config/pretraining.ts";
@@ -49,7 +50,7 @@ export function trainingSetOf({ files, settings, seed }: PretrainRequest, tell: 
   tell("info", `trained on: ${descriptions.join(", ")}${mixed}`);
   const data: PretrainingData = {
     tasks: tasks.trained,
-    evaluated: tasks.evaluated.map((task) => ({ ...task, test: task.test.map(({ input }) => ({ input })) })), // answers stay in this process
+    evaluated: tasks.evaluated.map(withoutAnswers), // answers stay in this process
     variants: settings.variants,
     translate: real && settings.translate,
     generated,

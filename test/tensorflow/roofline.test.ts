@@ -72,17 +72,13 @@ test("blocks computed again add one forward of the last cycle", options, () => {
   );
 });
 
+/** The full-size model's canvas, in bf16, as many rows at a time as the memory holds. */
+const FULL_SIZE = { canvas: 30, microBatch: undefined, recompute: false } as const;
+const inBfloat16 = (workers: number) => ({ ...DEFAULT_ASSUMPTIONS, precision: "bfloat16", workers }) as const;
+
 test("the full-size model on four L4: 96 rows a worker, work as by hand", options, () => {
-  const assumptions = { ...DEFAULT_ASSUMPTIONS, precision: "bfloat16", workers: 4 } as const;
-  const request = {
-    devices: ["l4"],
-    canvas: 30,
-    globalBatch: 384,
-    hours: 11,
-    microBatch: undefined,
-    recompute: false,
-    assumptions,
-  } as const;
+  const assumptions = inBfloat16(4);
+  const request = { ...FULL_SIZE, devices: ["l4"], globalBatch: 384, hours: 11, assumptions } as const;
   const [l4] = roofline(request).projections;
   assert.equal(l4!.rowsPerWorker, 96);
   assert.ok(l4!.microBatchRows >= 1 && l4!.microBatchRows <= 96);
@@ -101,16 +97,7 @@ test("the full-size model on four L4: 96 rows a worker, work as by hand", option
 });
 
 test("on an H100 projected seconds of products and memory are at most a fifth above those measured, and not below", options, () => {
-  const assumptions = { ...DEFAULT_ASSUMPTIONS, precision: "bfloat16", workers: 1 } as const;
-  const request = {
-    devices: ["h100"],
-    canvas: 30,
-    globalBatch: 96,
-    hours: 1,
-    microBatch: undefined,
-    recompute: false,
-    assumptions,
-  } as const;
+  const request = { ...FULL_SIZE, devices: ["h100"], globalBatch: 96, hours: 1, assumptions: inBfloat16(1) } as const;
   const [{ optimizerStep, actStep, microBatchRows }] = roofline(request).projections as [ReturnType<typeof roofline>["projections"][0]];
   assert.equal(microBatchRows, 96);
   // 96 rows of the full-size model: gradient 0.1227 s and update 0.0003 s, ACT step 0.0717 s
