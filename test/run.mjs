@@ -22,9 +22,13 @@ function testsUnder(path) {
 }
 
 const files = (wanted.length > 0 ? wanted : ["."]).flatMap((name) => testsUnder(join(root, name))).sort();
-/** Folders whose tests start workers or whole runs, or time things; and what is among them that cares for no time. */
+/** Folders whose tests start workers or whole runs, or time things; and what is among them that cares for no time, which comes first: it takes longest. */
 const ALONE = ["cli", "slurm", "tensorflow"].map((name) => join(root, name));
-const PATIENT = ["bundle", "compare", "convert", "methods", "score-validate-merge"].map((name) => join(root, "cli", `${name}.test.mjs`));
+const PATIENT = [
+  ...["tensorflow/engine", "cli/convert", "cli/attention", "cli/bundle", "cli/pretrain", "cli/compare", "cli/compilation"],
+  ...["cli/report-page", "cli/document-page", "cli/methods", "cli/empty-root", "cli/report", "cli/score-validate-merge"],
+  ...["cli/kubernetes", "cli/inspect-run", "cli/encoder", "cli/vote-weight"],
+].map((name) => join(root, `${name}.test.mjs`));
 const isAlone = (file) => ALONE.some((folder) => file.startsWith(folder)) && !PATIENT.includes(file);
 
 /** A file fails after this many milliseconds; and one whose tests have ended ends, also where they left a process behind. */
@@ -32,7 +36,10 @@ const LIMITS = ["--test-timeout=600000", "--test-force-exit"];
 
 let failed = 0;
 for (const [group, atOnce] of [
-  [files.filter((file) => !isAlone(file)), availableParallelism()],
+  [
+    [...PATIENT.filter((file) => files.includes(file)), ...files.filter((file) => !isAlone(file) && !PATIENT.includes(file))],
+    availableParallelism(),
+  ],
   [files.filter(isAlone), 1],
 ]) {
   if (group.length === 0) continue;

@@ -82,12 +82,16 @@ test("the jobs' commands, as processes: a submission stands before any shard has
   mkdirSync(work);
   put("work/challenges.json", readFileSync(SAMPLE));
   const checkpoint = await toyCheckpoint();
-  const here = (word: string, index: number): string =>
-    word
-      .replaceAll("/trm/node /trm/trm.mjs", `'${process.execPath}' '${BUNDLE}'`)
-      .replaceAll("/work", work)
-      .replaceAll("=/trm", `=${checkpoint}`)
-      .replaceAll("$(JOB_COMPLETION_INDEX)", String(index));
+  // All in one pass: what is put in holds such words itself, where this folder is below a /work.
+  const here = (word: string, index: number): string => {
+    const standIns: Record<string, string> = {
+      "/trm/node /trm/trm.mjs": `'${process.execPath}' '${BUNDLE}'`,
+      "/work": work,
+      "=/trm": `=${checkpoint}`,
+      "$(JOB_COMPLETION_INDEX)": String(index),
+    };
+    return word.replaceAll(/\/trm\/node \/trm\/trm\.mjs|\/work|=\/trm|\$\(JOB_COMPLETION_INDEX\)/g, (match) => standIns[match]!);
+  };
   /** What stands for a pod: the container's words with its variables, as the kubelet puts them together. */
   const pod = (
     job: Job,
