@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { resolve } from "node:path";
 
-const BUNDLE = resolve("submission/trm.mjs");
+export const BUNDLE = resolve("submission/trm.mjs");
 
 /** The JSON object that `trm` prints last. @throws what it said, where it did not end well */
 export async function trm(...args) {
