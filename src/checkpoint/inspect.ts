@@ -5,7 +5,7 @@ import { InputError, UserError } from "../errors.ts";
 import type { EncoderConfig } from "../model/encoder-config.ts";
 import { type Moved, MovedSum, movedByPart, partOf } from "../model/moved.ts";
 import { rowStatistics } from "../model/puzzle-embedding.ts";
-import type { ModelConfig, TrainingRecord } from "./config.ts";
+import type { CheckpointConfig, ModelConfig, TrainingRecord } from "./config.ts";
 import { statOf, withFile } from "./file.ts";
 import { CONFIG_FILE, MODEL_FILE } from "./file-names.ts";
 import { isBfloat16 } from "./half-precision.ts";
@@ -37,6 +37,8 @@ export interface Inspection {
     readonly model: ModelConfig;
     readonly canvas: number;
     readonly training: TrainingRecord;
+    /** settings of an adaptation that suit it, by name */
+    readonly adaptation?: CheckpointConfig["adaptation"];
     readonly parameters: number;
     readonly parts: readonly Part[];
     /** what makes puzzle embeddings of demonstrations, where there is such a part; not counted among the parameters above */
@@ -152,6 +154,7 @@ function describeCheckpoint(checkpoint: Checkpoint): NonNullable<Inspection["che
     model: config.model,
     canvas: config.canvas,
     training: config.training,
+    ...(config.adaptation && { adaptation: config.adaptation }),
     parameters: sum(parts),
     parts,
     ...(config.encoder && { encoder: { ...config.encoder, parameters: sum(ofEncoder), parts: ofEncoder } }),

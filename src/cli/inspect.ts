@@ -90,6 +90,7 @@ function describe(
   if (checkpoint?.moved) sections.push(["moved", describeMoved(checkpoint.moved)]);
   sections.push(["embeddings", describeEmbedding(puzzleEmbedding)]);
   if (puzzleEmbedding.diagnosis) sections.push(["cosine", describeCosines(puzzleEmbedding.diagnosis)]);
+  if (checkpoint?.adaptation) sections.push(["adaptation", describeRecord(checkpoint.adaptation)]);
   if (checkpoint) sections.push(["training", describeRecord(checkpoint.training)]);
   if (trainingState) {
     const arrays = Object.entries(trainingState.arrays).map(([name, numbers]) => `${name} ${numbers}`);

@@ -176,7 +176,7 @@ class Pretraining {
     const origin = request.from === undefined ? undefined : loadCheckpoint(request.from).config;
     const preset = PRETRAINING_RECIPES[request.recipe ?? ""]?.adaptation;
     this.#earlier = saved?.earlier ?? (origin ? stagesOf(origin.training) : []);
-    this.#adaptation = preset === undefined ? origin?.adaptation : PRESETS[preset]!.recipe;
+    this.#adaptation = preset === undefined ? (saved?.adaptation ?? origin?.adaptation) : PRESETS[preset]!.recipe;
     if (request.runDir === undefined) return;
     this.#metrics = new MetricsFile(
       request.runDir,
@@ -335,6 +335,7 @@ class Pretraining {
       ...(this.#encoder && { encoder: this.#encoder }),
       seconds,
       earlier: this.#earlier,
+      ...(this.#adaptation && { adaptation: this.#adaptation }),
       puzzles: this.#set.hash,
       ...(this.#maxSteps !== undefined && { maxSteps: this.#maxSteps }),
     };

@@ -25,6 +25,8 @@ export interface SavedRun {
   readonly seconds?: number | undefined;
   /** what the checkpoint had behind it that training went on from */
   readonly earlier?: readonly EarlierStage[] | undefined;
+  /** settings that suit the checkpoint's adaptation */
+  readonly adaptation?: Readonly<Record<string, unknown>> | undefined;
   /** hash of what puzzle ids stand for */
   readonly puzzles?: string | undefined;
 }

@@ -243,9 +243,20 @@ test("a recipe without its files is refused, with the sets that it is made for; 
 test("a checkpoint has the settings that suit its adaptation from its recipe, or the checkpoint that it is from; a run takes them", async () => {
   const recipe = ["--recipe", "small", "--rules-per-kind", "1", "--row-slots", "8", "--steps", "1"];
   lastLine(await trm(...into("suited"), ...recipe));
+  const settingsOf = (name: string) => JSON.parse(readFileSync(join(folder, name, "config.json"), "utf8")).adaptation;
   lastLine(await trm(...into("suited-too"), "--from", join(folder, "suited"), "--steps", "1"));
-  const config = JSON.parse(readFileSync(join(folder, "suited-too", "config.json"), "utf8"));
-  assert.deepEqual(config.adaptation, PRESETS.small!.recipe);
+  assert.deepEqual(settingsOf("suited-too"), PRESETS.small!.recipe);
+  lastLine(
+    await trm(
+      "pretrain",
+      ...foldersOf("suited-on"),
+      "--resume",
+      join(folder, "suited-too-state"),
+      ..."--engine wasm --steps 2 --json".split(" "),
+    ),
+  );
+  assert.deepEqual(settingsOf("suited-on"), PRESETS.small!.recipe);
+  assert.match((await trm("inspect", join(folder, "suited-on"))).stdout, /^adaptation {2}batchSize {2}32$/m);
   const run = (name: string, ...options: string[]) =>
     trm(
       ...[
