@@ -22,12 +22,12 @@ function testsUnder(path) {
 }
 
 const files = (wanted.length > 0 ? wanted : ["."]).flatMap((name) => testsUnder(join(root, name))).sort();
-/** Folders whose tests start workers or whole runs, or time things; and what is among them that cares for no time, which comes first: it takes longest. */
+/** Folders whose tests start workers or whole runs, or time things; and what is among them that cares little for time, which comes first: it takes longest. */
 const ALONE = ["cli", "slurm", "tensorflow"].map((name) => join(root, name));
 const PATIENT = [
-  ...["tensorflow/engine", "cli/convert", "cli/attention", "cli/bundle", "cli/pretrain", "cli/compare", "cli/compilation"],
-  ...["cli/report-page", "cli/document-page", "cli/methods", "cli/empty-root", "cli/report", "cli/score-validate-merge"],
-  ...["cli/kubernetes", "cli/inspect-run", "cli/encoder", "cli/vote-weight"],
+  ...["cli/notebook", "tensorflow/engine", "cli/convert", "cli/attention", "cli/bundle", "cli/pretrain", "cli/compare", "cli/supervise"],
+  ...["cli/compilation", "cli/document-page", "cli/methods", "cli/bad-input", "cli/vote-decision", "cli/shards", "cli/empty-root"],
+  ...["cli/score-validate-merge", "cli/kubernetes", "cli/inspect-run", "cli/encoder", "cli/vote-weight"],
 ].map((name) => join(root, `${name}.test.mjs`));
 const isAlone = (file) => ALONE.some((folder) => file.startsWith(folder)) && !PATIENT.includes(file);
 
