@@ -2,7 +2,7 @@
  * Packs the product into one file, `submission/trm.mjs`; with `--tests` the tests too, into `.build/test`.
  * The native binding of the TensorFlow engine is the only file that stays outside.
  */
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
@@ -114,6 +114,7 @@ function packageLicences(metafile) {
 
 const kernelBytes = await compileKernels();
 const main = await bundle(["src/main.ts"], { outfile: "submission/trm.mjs", minify: true, keepNames: true });
+chmodSync("submission/trm.mjs", 0o755); // npm links it as `trm`
 const bytes = main.metafile.outputs["submission/trm.mjs"].bytes;
 appendFileSync("submission/trm.mjs.LEGAL.txt", `\nLicences of the packages in the file:\n\n${packageLicences(main.metafile).join("\n")}`);
 console.error(`submission/trm.mjs ${(bytes / 2 ** 20).toFixed(2)} MiB (own wasm kernels ${kernelBytes} bytes)`);

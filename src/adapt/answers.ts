@@ -1,5 +1,5 @@
 /** The answers of a run so far: votes counted, and the files that hold the best of them. */
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { testInputsOf } from "../arc/challenges-json.ts";
 import { messageOf } from "../errors.ts";
 import type { EventLog } from "../events.ts";
@@ -39,11 +39,15 @@ export class Answers {
   readonly #request: RunRequest;
   readonly #log: EventLog;
   readonly #disk: AnswersDisk;
+  /** the submission, in the run folder too where that is another one */
+  readonly #submissions: readonly string[];
   readonly #ballot = new Ballot();
   readonly #haltingScale: () => HaltingScale | undefined;
   #stage: string | undefined;
   /** predictions counted in the current stage */
   readonly #counted = new Set<string>();
+  /** files whose last writing failed */
+  readonly #unwritten = new Set<string>();
   /** what the last writing of both files took */
   #writeSeconds = 0;
 
@@ -53,6 +57,7 @@ export class Answers {
     this.#request = request;
     this.#log = log;
     this.#disk = disk;
+    this.#submissions = submissionPaths(request);
     this.candidatesPath = join(request.runDir ?? dirname(request.out), "candidates.json");
   }
 
@@ -130,12 +135,18 @@ export class Answers {
   write(last = false, ended = false): void {
     if (this.#request.planOnly) return;
     const began = performance.now();
-    const { challenges, out, part, recipe } = this.#request;
+    const { challenges, part, recipe } = this.#request;
     const head = { part: part && { ...part, ended }, weighting: recipe.voteWeight };
     const ranked = this.#ballot.rankedAll(challenges.entries);
-    this.#writeFile(out, last, () => writeSubmission(out, chooseAttempts(challenges.entries, ranked).submission, challenges.entries));
+    const { submission } = chooseAttempts(challenges.entries, ranked);
+    for (const path of this.#submissions) this.#writeFile(path, last, () => writeSubmission(path, submission, challenges.entries));
     this.#writeFile(this.candidatesPath, last, () => writeCandidates(this.candidatesPath, ranked, head));
     this.#writeSeconds = (performance.now() - began) / 1000 / (this.#request.rehearsal?.timeScale ?? 1);
+  }
+
+  /** Whether the submission on disk, where it was asked for, is the one of the last writing: else an older one stands there. */
+  get isWritten(): boolean {
+    return !this.#unwritten.has(this.#request.out);
   }
 
   /** Seconds of the run that putting the files on disk takes. */
@@ -147,9 +158,11 @@ export class Answers {
     for (;;) {
       try {
         write();
+        this.#unwritten.delete(path);
         return;
       } catch (error) {
         if (isDiskFull(error) && this.#disk.makeRoom()) continue;
+        this.#unwritten.add(path);
         const then = last ? "" : ", trying again later";
         this.#log.emit("error", "write", `${path}: ${messageOf(error)}; the file written before it stands${then}`);
         return;
@@ -188,6 +201,12 @@ export class Answers {
       fallbackInputs: chooseAttempts(entries, this.#ballot.rankedAll(entries)).fallbackInputs,
     };
   }
+}
+
+/** Where the submission of a run goes: to where it is asked for and, where that is not in the run folder, there too. */
+export function submissionPaths({ out, runDir }: Pick<RunRequest, "out" | "runDir">): string[] {
+  const inside = runDir === undefined ? out : join(runDir, "submission.json");
+  return resolve(inside) === resolve(out) ? [out] : [out, inside];
 }
 
 function keyOf({ task, testIndex, variant }: Pick<PredictionItem, "task" | "testIndex" | "variant">): string {

@@ -63,6 +63,7 @@ export class Crew {
           progress.worker(rank, report, leads);
           if (leads) this.#meter(report.progress);
         },
+        predicted: (rank, report) => progress.heard(rank, report),
         line: (rank, text) => log.emit("debug", "worker", `worker ${rank}: ${text}`),
         warning: (rank, sentence) => log.emit("warn", "slow", `worker ${rank}: ${sentence}`),
         lost: (rank, message, again) => {
@@ -96,7 +97,7 @@ export class Crew {
       log.emit(
         "info",
         "ready",
-        `${reports.length} workers ready after ${clock.now().toFixed(1)} s: ${first!.engine}, ${first!.parameters} parameters, ${first!.epochLength} pairs an epoch`,
+        `${reports.length} workers ready after ${clock.now().toFixed(1)} s: ${first!.engine}, ${first!.parameters} parameters, ${first!.epochLength} pairs an epoch; new puzzle rows ${beginningOf(request)}`,
       );
       return first!.engine;
     });
@@ -141,4 +142,11 @@ export class Crew {
       "speed/step seconds": stepSeconds,
     });
   }
+}
+
+/** Where new puzzle rows begin, in words. */
+function beginningOf({ recipe: { start }, scratch }: RunRequest): string {
+  if (scratch) return "begin at zero, and the trunk at random";
+  if (start === "encoder") return "begin at what the encoder makes of the demonstrations";
+  return start === "mean" ? "begin at the mean of the checkpoint's" : "are drawn with mean and deviation of the checkpoint's";
 }

@@ -9,11 +9,16 @@ export interface LiveState {
   readonly phaseBegan: number;
   /** when it should end */
   readonly phaseEnds: number;
+  /** phases after it, and the seconds that they are planned to take */
+  readonly coming: readonly ComingPhase[];
   /** the phase's own account: steps, predictions */
   readonly told: string;
   readonly votes: number;
   readonly workers: readonly WorkerState[];
 }
+
+/** A phase that is still to come: its name, and the seconds planned for it. */
+export type ComingPhase = readonly [string, number];
 
 export interface WorkerState {
   /** optimizer steps made; 0 before the first */
@@ -30,7 +35,7 @@ const BAR_CELLS = 24;
 const MOST_WORKERS = 8;
 
 /** Lines of plain text. */
-export function liveView({ now, budgetSeconds, phase, phaseBegan, phaseEnds, told, votes, workers }: LiveState): string[] {
+export function liveView({ now, budgetSeconds, phase, phaseBegan, phaseEnds, coming, told, votes, workers }: LiveState): string[] {
   const planned = phaseEnds - phaseBegan;
   const share = planned > 0 ? Math.min(1, Math.max(0, (now - phaseBegan) / planned)) : 0;
   const filled = Math.round(share * BAR_CELLS);
@@ -40,8 +45,9 @@ export function liveView({ now, budgetSeconds, phase, phaseBegan, phaseEnds, tol
   const time =
     planned > 0 ? `${formatDuration(now - phaseBegan)} of ${formatDuration(planned)} planned, ${left}` : formatDuration(now - phaseBegan);
   const others = workers.length - MOST_WORKERS;
+  const then = coming.length === 0 ? "" : `; then ${coming.map(([name, seconds]) => `${name} ${formatDuration(seconds)}`).join(", ")}`;
   return [
-    `${phase.padEnd(8)} ${bar} ${time}   (run: ${formatDuration(now)} of ${formatDuration(budgetSeconds)})`,
+    `${phase.padEnd(8)} ${bar} ${time}${then}   (run: ${formatDuration(now)} of ${formatDuration(budgetSeconds)})`,
     `${" ".repeat(8)} ${[told, `votes ${votes}`].filter((text) => text !== "").join("   ")}`,
     ...workers.slice(0, MOST_WORKERS).map((worker, rank) => `${" ".repeat(8)} ${`worker ${rank}`.padEnd(10)}${workerText(worker)}`),
     ...(others > 0 ? [`${" ".repeat(8)} and ${others} more workers`] : []),

@@ -2,8 +2,8 @@
 import type { Clock } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
 import type { EventLog } from "../events.ts";
-import type { Report } from "../parallel/job.ts";
-import { liveView } from "./live-view.ts";
+import type { Holding, Report } from "../parallel/job.ts";
+import { type ComingPhase, liveView } from "./live-view.ts";
 
 /** Seconds between two lines. */
 const LINE_SECONDS = 5;
@@ -31,6 +31,7 @@ export class RunProgress {
   #phase = "load";
   /** seconds since the process started at which the phase should end */
   #phaseEnds = 0;
+  #coming: readonly ComingPhase[] = [];
   #shown = Number.NEGATIVE_INFINITY;
   #lmLoss: number | undefined;
   #accuracy: number | undefined;
@@ -70,22 +71,26 @@ export class RunProgress {
     return this.#rss;
   }
 
-  /** A phase begins; it should end at `ends` seconds since the process started. */
-  phase(name: string, ends: number): void {
-    this.#phase = name;
-    this.#phaseBegan = this.#clock.now();
+  /** A phase begins; it should end at `ends` seconds since the process started, and others come after it. */
+  phase(name: string, ends: number, coming: readonly ComingPhase[] = []): void {
+    this.#coming = coming;
     this.#phaseEnds = ends;
-    this.#told = "";
+    // One that goes on, planned anew, has begun before.
+    if (name !== this.#phase) {
+      this.#phaseBegan = this.#clock.now();
+      this.#told = "";
+    }
+    this.#phase = name;
     this.#log.emit("debug", "phase", `phase ${name}`, { phase: name, ends });
     this.#shown = Number.NEGATIVE_INFINITY;
     this.#draw(true);
   }
 
   /** A worker's report of a training step. Metrics are the whole batch's where workers are joined; those of the one that `leads` are told. */
-  worker(rank: number, { progress, rssBytes, tensors }: Extract<Report, { kind: "progress" }>, leads: boolean): void {
-    this.#rss[rank] = Math.max(this.#rss[rank]!, rssBytes);
-    this.#tensors[rank] = tensors;
-    this.#steps[rank] = { step: progress.step, stepSeconds: progress.stepSeconds, heardAt: this.#clock.now() };
+  worker(rank: number, report: Extract<Report, { kind: "progress" }>, leads: boolean): void {
+    const { progress } = report;
+    this.heard(rank, report);
+    Object.assign(this.#steps[rank]!, { step: progress.step, stepSeconds: progress.stepSeconds });
     this.#draw();
     const mix = (old: number | undefined, value: number): number => (old === undefined ? value : old + MEAN_WEIGHT * (value - old));
     if (!leads) return;
@@ -102,6 +107,18 @@ export class RunProgress {
       lmLoss: progress.lmLoss,
       lrTrunk: progress.lrTrunk,
     });
+  }
+
+  /** A worker is heard of, and what it holds. There can be more of them than at first: on wasm, where TensorFlow has failed. */
+  heard(rank: number, { rssBytes, tensors }: Holding): void {
+    for (let i = this.#steps.length; i <= rank; i++) {
+      this.#steps[i] = { step: 0, stepSeconds: 0, heardAt: undefined };
+      this.#rss[i] = 0;
+      this.#tensors[i] = 0;
+    }
+    this.#rss[rank] = Math.max(this.#rss[rank]!, rssBytes);
+    this.#tensors[rank] = tensors;
+    this.#steps[rank]!.heardAt = this.#clock.now();
   }
 
   /** Predictions came in. `decided`: test inputs that are not predicted any more, since their two answers can't change. */
@@ -135,7 +152,7 @@ export class RunProgress {
       rssBytes: this.#rss[rank]!,
       heardAgo: heardAt === undefined ? undefined : now - heardAt,
     }));
-    const phase = { phase: this.#phase, phaseBegan: this.#phaseBegan, phaseEnds: this.#phaseEnds };
+    const phase = { phase: this.#phase, phaseBegan: this.#phaseBegan, phaseEnds: this.#phaseEnds, coming: this.#coming };
     this.#log.live.show(liveView({ now, budgetSeconds: this.#budgetSeconds, ...phase, told: this.#told, votes: this.#votes(), workers }));
   }
 

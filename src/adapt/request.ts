@@ -13,6 +13,7 @@ import type { RankedAnswer } from "../vote/rank.ts";
 import type { ChosenStarts } from "./latent-search.ts";
 import type { CurvePoint } from "./learning-curve.ts";
 import type { LeftOut, LeftOutScore } from "./left-out.ts";
+import type { Phase } from "./plan-phases.ts";
 import type { RunNotes } from "./run-record-file.ts";
 
 /** A training ends a step or so before its time. */
@@ -119,6 +120,8 @@ export interface RunResult {
   readonly savedPredictions: number;
   /** nothing was left to do: training went as far as it was to go, and every test input has all its votes, or those that decide */
   readonly complete: boolean;
+  /** false: the disk refused the last answers, and older ones stand in the submission */
+  readonly written: boolean;
   readonly lmLoss: number | undefined;
   readonly demonstrationExact: number | undefined;
   readonly workerRssBytes: readonly number[];
@@ -129,6 +132,8 @@ export interface RunResult {
   /** the scores on the way */
   readonly curve?: readonly CurvePoint[];
   readonly plan?: Plan | undefined;
+  /** what the plan comes to, of a run that was only planned */
+  readonly phases?: readonly Phase[];
   /** on demonstrations that were held back: before the training, and after it */
   readonly leftOut?: readonly LeftOutScore[] | undefined;
   /** what a latent search has chosen */

@@ -101,7 +101,7 @@ export class RunFolder {
 
   /** Forgets the run that the folder holds and notes that a new one begins. */
   begin(config: Omit<RunConfig, "format" | "formatVersion" | "began">, clock: Clock): void {
-    for (const name of [CONFIG_FILE, RECORD_FILE, VOTES_FILE, SNAPSHOT_FOLDER, ...METRICS])
+    for (const name of [CONFIG_FILE, RECORD_FILE, VOTES_FILE, SNAPSHOT_FOLDER, "candidates.json", ...METRICS])
       rmSync(join(this.path, name), { recursive: true, force: true });
     const { processStart, timeScale } = clock;
     const began = { bootId: bootId(), monotonicStart: processStart, elapsedSeconds: clock.now(), wallMillis: Date.now(), timeScale };

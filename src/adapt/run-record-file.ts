@@ -57,6 +57,8 @@ const recordSchema = z.object({
   clock: clockSchema,
   /** what is being done; `done`: nothing more */
   phase: z.enum(["start", "train", "predict", "done"]),
+  /** of a run that is done: it trained as planned and every test input has the votes that it could have */
+  complete: z.boolean().optional(),
   /** seconds that a prediction takes on one worker, once measured */
   perPrediction: z.number().optional(),
   /** the plan once it was made, and the second of the run in which the training began */

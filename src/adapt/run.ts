@@ -16,7 +16,7 @@ import { itemsOf } from "./items.ts";
 import { LearningNotes } from "./learning.ts";
 import { CURVE_KS, LearningCurve } from "./learning-curve.ts";
 import { haltingFitOf, measureLeftOut } from "./left-out.ts";
-import { describePlan, planRun } from "./plan-phases.ts";
+import { describePlan, type Phase, phasesOf, planRun } from "./plan-phases.ts";
 import { type Predicted, predict } from "./prediction.ts";
 import { RunProgress } from "./progress.ts";
 import { type InputOutcome, isPredictOnly, isTrained, type RunRequest, type RunResult } from "./request.ts";
@@ -47,6 +47,8 @@ export class Run {
   #stopped = false;
   /** what came of the last phase, where it came to its end */
   #predicted: Predicted | undefined;
+  /** of a run that was only planned */
+  #phases: readonly Phase[] | undefined;
   /** the work ended because of an error, not of the clock */
   #failed = false;
 
@@ -169,7 +171,7 @@ export class Run {
     } finally {
       this.stop(ended);
     }
-    record.note({ phase: "done", processes: [] });
+    record.note({ phase: "done", processes: [], ...(this.#predicted && { complete: this.#predicted.complete }) });
     took(); // the phase that the deadline cut
     if (!this.#request.planOnly) this.#curve.note(Math.max(steps, record.notes.steps));
     steps = Math.max(steps, record.notes.steps, this.#progress.step);
@@ -209,11 +211,14 @@ export class Run {
   /** The plan once more, with the time of a step: a few of them are made for that. */
   async #timeSteps(context: RunContext, pool: WorkerPool, plan: Plan): Promise<void> {
     const { log, setup, request, clock, deadline } = context;
-    if (plan.trainSeconds === 0) return;
     const elapsed = clock.now();
+    const known = { request, setup, elapsed, stepSeconds: undefined };
+    this.#phases = phasesOf(plan, known);
+    if (plan.trainSeconds === 0) return;
     const [trained] = await pool.train({ deadline, finalDeadline: deadline, maxSteps: TIMED_STEPS });
-    for (const line of describePlan(plan, { request, setup, elapsed, stepSeconds: trained?.stepSeconds }))
-      log.emit("info", "plan", line, { ...plan });
+    const surroundings = { ...known, stepSeconds: trained?.stepSeconds };
+    this.#phases = phasesOf(plan, surroundings);
+    for (const line of describePlan(plan, surroundings)) log.emit("info", "plan", line, { ...plan });
   }
 
   /** Goes on with what an earlier process of the run has done. */
@@ -269,13 +274,15 @@ export class Run {
       lost: this.#crew?.lost ?? 0,
       canvas: this.#setup.canvas,
       votes: this.#answers.votes,
-      ...(this.#predicted ?? { ...this.#answers.decided(), complete: false }),
+      ...(this.#predicted ?? { ...this.#answers.decided(), complete: this.#state.record.notes.complete ?? false }),
+      written: this.#answers.isWritten,
       lmLoss: this.#progress.lmLoss,
       demonstrationExact: this.#progress.exact,
       workerRssBytes: this.#progress.rssBytes,
       parentRssBytes: process.memoryUsage.rss(),
       ...(solutions && { score: this.#answers.score(), voteWeights: this.#answers.scoreByWeighting(), curve: this.#curve.points }),
       plan: this.#state.record.notes.plan,
+      ...(this.#phases && { phases: this.#phases }),
       leftOut: this.#state.record.notes.leftOut,
       chosenStarts: this.#state.record.notes.chosenStarts,
       ...(rehearsal && { rehearsal: true }),

@@ -43,7 +43,7 @@ export async function train(context: RunContext, pool: WorkerPool, firstPlan: Pl
   let stepSeconds = 0;
   for (;;) {
     const final = Math.min(deadline, began + plan.trainSeconds);
-    progress.phase("train", final - start);
+    progress.phase("train", final - start, [["predict", plan.predictSeconds]]);
     const share = (interims + 1) / (count + 1);
     const byStep = maxSteps !== undefined && !byTime && interims < count ? Math.round(share * maxSteps) : undefined;
     const due = interims < count && byTime ? began + share * plan.trainSeconds : final;
@@ -54,7 +54,7 @@ export async function train(context: RunContext, pool: WorkerPool, firstPlan: Pl
     if (!first) return failedInAll(context);
     ({ step: steps, stepSeconds } = first);
     const { why } = first;
-    if (trained.every((each) => each.why === "diverged") || why === "steps") break;
+    if (trained.every((each) => each.why === "diverged" || each.why === "late") || why === "steps") break;
     // A first step that compiles can end a stretch with time left for more.
     if (why === "deadline" && stretch >= final && now() + 2 * stepSeconds >= final) break;
     record.note({ steps });

@@ -29,7 +29,7 @@ export type ProbeAnswer =
 /** An answer, and what TensorFlow logged about GPUs on the way. */
 export type ProbeResult = ProbeAnswer & { readonly gpuLog: readonly string[] };
 
-const TIMEOUT_SECONDS = 120;
+const TIMEOUT_SECONDS = 240; // a cold disk, a library of 1.3 GB and the start of CUDA
 
 /**
  * Starts the engine in a child process, multiplies two matrices there, and compares the product.

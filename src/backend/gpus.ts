@@ -14,18 +14,27 @@ const driverProbe: GpuProbe = () =>
 /** The kernel driver's folder, for images without nvidia-smi. */
 const procProbe: GpuProbe = () => readdirSync("/proc/driver/nvidia/gpus");
 
-/** Number of GPUs, 0 where no probe finds any; CUDA_VISIBLE_DEVICES limits it as it limits CUDA. */
-export function countGpus(probes: readonly GpuProbe[] = [driverProbe, procProbe], visible = process.env.CUDA_VISIBLE_DEVICES): number {
+/**
+ * What CUDA_VISIBLE_DEVICES may name, one GPU each: the entries that it has already (indexes or UUIDs of GPUs that others leave to this process), else 0,
+ * 1, ...; none where no probe finds a GPU.
+ */
+export function gpuIds(probes: readonly GpuProbe[] = [driverProbe, procProbe], visible = process.env.CUDA_VISIBLE_DEVICES): string[] {
   for (const probe of probes) {
     try {
       const found = probe().length;
-      if (found > 0)
-        return visible === undefined
-          ? found
-          : Math.min(found, visible.split(",").filter((id) => id.trim() !== "" && id.trim() !== "-1").length);
+      if (found === 0) continue;
+      if (visible === undefined) return Array.from({ length: found }, (_, i) => String(i));
+      const listed = visible.split(",").map((id) => id.trim());
+      const end = listed.findIndex((id) => id === "" || id === "-1"); // CUDA sees nothing from there on
+      return listed.slice(0, end === -1 ? found : Math.min(end, found));
     } catch {} // this way of asking isn't there; the next one may be
   }
-  return 0;
+  return [];
+}
+
+/** Number of GPUs, 0 where no probe finds any; CUDA_VISIBLE_DEVICES limits it as it limits CUDA. */
+export function countGpus(probes?: readonly GpuProbe[], visible?: string): number {
+  return gpuIds(probes, visible).length;
 }
 
 /** What CUDA calls the compute capability of each GPU, such as 8.9; throws where it can't tell. */
@@ -41,9 +50,11 @@ export function leastCapability(probe: () => number[] = driverCapabilityProbe): 
   }
 }
 
-/** A number that nvidia-smi knows of each GPU. */
+/** A number that nvidia-smi knows of each GPU that CUDA_VISIBLE_DEVICES leaves to this process. */
 function numbersOf(property: string): number[] {
-  return execFileSync("nvidia-smi", [`--query-gpu=${property}`, "--format=csv,noheader,nounits"], {
+  const visible = process.env.CUDA_VISIBLE_DEVICES?.trim();
+  const of = visible ? [`--id=${visible}`] : [];
+  return execFileSync("nvidia-smi", [`--query-gpu=${property}`, "--format=csv,noheader,nounits", ...of], {
     encoding: "utf8",
     timeout: 10_000,
     stdio: ["ignore", "pipe", "ignore"],

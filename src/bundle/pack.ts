@@ -17,7 +17,7 @@ import { readBindingRecord } from "../backend/binding-record.ts";
 import { findBindingSources, newerThanImage } from "../backend/build-binding.ts";
 import { BINDING_FILE, bindingPlaces, bundleFolder, possibleRoots } from "../backend/locate-tensorflow.ts";
 import { runTool } from "../backend/run-tool.ts";
-import { CONFIG_FILE, loadCheckpoint, MODEL_CARD_FILE, MODEL_FILE } from "../checkpoint/load.ts";
+import { CONFIG_FILE, loadCheckpoint, MODEL_CARD_FILE, MODEL_FILE, modelFile } from "../checkpoint/load.ts";
 import { UserError } from "../errors.ts";
 import { MANIFEST_FILE, writeManifest } from "../files/manifest.ts";
 import {
@@ -91,7 +91,7 @@ export async function packBundle(request: BundleRequest, say: (text: string) => 
   const out = resolve(request.out);
   refuseForeignFolder(out);
   const source = checkout();
-  const { config } = loadCheckpoint(request.checkpoint); // every weight is looked at
+  const { config, files } = loadCheckpoint(request.checkpoint); // every weight is looked at
   const binding = request.withoutTensorFlow ? undefined : await shippableBinding(say);
   mkdirSync(dirname(out), { recursive: true });
   const made = mkdtempSync(join(dirname(out), `.${basename(out)}-`));
@@ -103,7 +103,8 @@ export async function packBundle(request: BundleRequest, say: (text: string) => 
     await placeNode(node.binary, join(dataset, NODE));
     copyFileSync(join(bundleFolder(), PROGRAM), join(dataset, PROGRAM));
     if (binding) copyFileSync(binding, join(dataset, BINDING_FILE));
-    for (const name of [CONFIG_FILE, MODEL_FILE]) copyFileSync(join(request.checkpoint, name), join(dataset, name));
+    copyFileSync(join(request.checkpoint, CONFIG_FILE), join(dataset, CONFIG_FILE));
+    copyFileSync(modelFile(request.checkpoint, files), join(dataset, MODEL_FILE));
     const card = join(request.checkpoint, MODEL_CARD_FILE);
     if (existsSync(card)) copyFileSync(card, join(dataset, MODEL_CARD));
     else say(`note: ${request.checkpoint} has no ${MODEL_CARD_FILE}; the bundle does not say what its weights learned`);

@@ -1,5 +1,6 @@
 /** `compare`: the same tasks and the same time under several methods, starts and seeds. */
 import { mkdirSync } from "node:fs";
+import { constants } from "node:os";
 import { join, resolve } from "node:path";
 import type { Argv, CommandModule } from "yargs";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
@@ -12,7 +13,7 @@ import { comparisonCsv, comparisonTable } from "../compare/table.ts";
 import { UserError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { documentAtEnd } from "./page.ts";
-import { chooseTasks } from "./run-options.ts";
+import { chooseTasks, fittingTasks, parseCanvas } from "./run-options.ts";
 
 interface CompareArgs {
   challenges: string;
@@ -79,11 +80,15 @@ async function compare(args: CompareArgs): Promise<void> {
   if (seeds.length === 0) throw new UserError(`--seeds ${args.seeds}: expected a number from 1 up, or seeds`);
   const challenges = readChallenges(args.challenges);
   const given = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
-  const ids = chooseTasks(challenges.tasks, args).map(({ id }) => id);
+  const options = args._.slice(1).map(String);
+  const tell = (text: string): void => console.error(text);
+  const ids = fittingTasks(chooseTasks(challenges.tasks, args), canvasOf(options), tell).map(({ id }) => id);
   const solutions = new Map(ids.flatMap((id) => (given?.has(id) ? [[id, given.get(id)!] as const] : [])));
   if (solutions.size === 0) throw new UserError("no solution of any of these tasks is known; give --solutions");
   const option = (name: string, value: string | number | undefined): string[] => (value === undefined ? [] : [name, String(value)]);
   mkdirSync(out, { recursive: true });
+  // The run under way ends with this process, in order; the comparison is taken up there.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(128 + constants.signals[signal]));
   const surroundings: Surroundings = {
     folder: out,
     common: [
@@ -94,7 +99,7 @@ async function compare(args: CompareArgs): Promise<void> {
       ...option("--leave-out", args.leaveOut || undefined),
       ...option("--limit", args.limit),
       ...option("--tasks", args.tasks),
-      ...args._.slice(1).map(String),
+      ...options,
     ],
     solutions,
     line: () => {},
@@ -131,6 +136,12 @@ async function compare(args: CompareArgs): Promise<void> {
     documentAtEnd(out, "comparison");
   }
   console.log(json ? JSON.stringify(summary) : comparisonTable(summary));
+}
+
+/** The canvas that all runs are asked for: tasks that don't fit it are not worked on, and don't count. */
+function canvasOf(options: readonly string[]): number | "auto" {
+  const at = options.findLastIndex((option) => /^--canvas(=|$)/.test(option));
+  return at === -1 ? "auto" : parseCanvas(options[at]!.split("=")[1] ?? options[at + 1] ?? "");
 }
 
 function words(text: string): string[] {

@@ -16,7 +16,7 @@ import { withCompilationFlags } from "./compilation-flags.ts";
 import { executeRun } from "./execute-run.ts";
 import { withMemoryFlags } from "./memory-flags.ts";
 import { RUN_DEFAULTS, type RunArgs } from "./run-args.ts";
-import { chooseTasks } from "./run-options.ts";
+import { chooseTasks, fittingTasks, parseCanvas } from "./run-options.ts";
 import { describeOutcomes } from "./run-table.ts";
 
 /** The settings of a run that matter where nothing is trained. */
@@ -110,14 +110,14 @@ export const evaluateCommand: CommandModule<object, EvaluateArgs> = {
 };
 
 /** The solutions of the tasks to work on. @throws UserError where there are none, before anything is predicted */
-function solutionsFor({ challenges: path, solutions: solutionsPath, tasks, limit }: EvaluateArgs): Solutions {
+function solutionsFor({ challenges: path, solutions: solutionsPath, tasks, limit, canvas }: EvaluateArgs): Solutions {
   const challenges = readChallenges(path!);
   const all = solutionsPath === undefined ? challenges.solutions : readSolutions(solutionsPath);
   if (!all)
     throw new UserError(
       `--solutions must be given: ${path} holds no outputs of its tests (to predict without scoring: \`run --method none\`)`,
     );
-  const chosen = chooseTasks(challenges.tasks, { tasks, limit });
+  const chosen = fittingTasks(chooseTasks(challenges.tasks, { tasks, limit }), parseCanvas(canvas), () => {}); // the others don't count
   const solved = chosen.filter(({ id }) => all.has(id));
   if (solved.length === 0) throw new UserError(`${solutionsPath ?? path}: solves no task of ${path}; are these files of the same set?`);
   if (solved.length < chosen.length)

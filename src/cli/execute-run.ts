@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
+import { submissionPaths } from "../adapt/answers.ts";
 import { leaveOut } from "../adapt/left-out.ts";
 import { adaptedModel, courseSteps } from "../adapt/methods.ts";
 import type { RunRequest, RunResult } from "../adapt/request.ts";
@@ -16,7 +17,7 @@ import type { Solutions } from "../arc/solutions-json.ts";
 import type { Task } from "../arc/task.ts";
 import { type ChosenEngine, chooseEngine, workerEnvironment } from "../backend/choose.ts";
 import { compilationCache } from "../backend/compilation-cache.ts";
-import { countGpus, gpuMemory, leastCapability } from "../backend/gpus.ts";
+import { countGpus, gpuIds, gpuMemory, leastCapability } from "../backend/gpus.ts";
 import { memoryShare } from "../backend/memory-share.ts";
 import type { DeviceName } from "../bench/device-profiles.ts";
 import { projectTimes } from "../bench/machine-times.ts";
@@ -59,6 +60,7 @@ export async function executeRun(
 ): Promise<void> {
   let run: Run | undefined;
   let folder: RunFolder | undefined;
+  let isWritten = true;
   let { out } = given;
   for (const [signal, number] of SIGNALS) {
     process.once(signal, () => {
@@ -125,6 +127,9 @@ export async function executeRun(
       const config = { arguments: keptOptions(args), settings: Object.fromEntries(settings), tasksSha256: tasksSha256(chosen) };
       writing(`--${option} ${path}`, () => folder?.begin(config, clock));
     }
+    const [, inRunFolder] = submissionPaths({ out, runDir: path });
+    if (inRunFolder && !args.planOnly)
+      writing(`--${option} ${path}`, () => writeFallback(inRunFolder, challenges.entries, earlier !== undefined, log));
     if (path !== undefined) forgetReport(path);
     if (path !== undefined) keepTasks(join(path, TASKS_FILE), challenges.entries, chosen, log);
     log.emit("debug", earlier ? "goes-on" : "begins", `the run ${earlier ? "goes on" : "begins"}: ${args.challenges}`);
@@ -133,14 +138,15 @@ export async function executeRun(
     const checkpointConfig = args.checkpoint === undefined ? fullSizeCheckpoint() : loadCheckpoint(args.checkpoint).config;
     const solutions: Solutions | undefined = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
     const checkpoint = { folder: args.checkpoint ?? "", config: checkpointConfig };
-    const part = shard && (await partOf(shard, wanted, identityOf(args, resolved.recipe, all)));
+    const part = shard && (await partOf(shard, wanted, identityOf(args, resolved.recipe, challenges.tasks)));
     const cores = availableParallelism();
     const unkept = (text: string): void => log.emit("warn", "xla-cache", text);
     const requestHere = (): RunRequest => {
       const engine = chooseEngine(args.engine, args.tfLib);
-      const gpus = engine.engine === "tensorflow" ? countGpus() : 0;
+      const devices = engine.engine === "tensorflow" ? gpuIds() : [];
+      const gpus = devices.length;
       checkGpus(gpus, engine, args.requireGpus, askedWorkers, log);
-      return requestOn(engine, gpus);
+      return requestOn(engine, gpus, devices);
     };
     const requestElsewhere = async (elsewhere: DeviceName): Promise<RunRequest> => {
       const engine: ChosenEngine = { engine: "tensorflow", location: undefined, reason: "on a machine that is not here" };
@@ -162,10 +168,11 @@ export async function executeRun(
     };
     const memoryOfGpus = (gpus: number): (number | undefined)[] =>
       device === undefined ? gpuMemory(gpus) : new Array<number>(gpus).fill(deviceMemory(device));
-    const requestOn = (engine: ChosenEngine, gpus: number): RunRequest => {
+    const requestOn = (engine: ChosenEngine, gpus: number, devices: readonly string[] = [], isFallback = false): RunRequest => {
       const { recipe } = resolved;
       const apart = args.sync === "none" ? state.record.notes.workers : undefined; // each has its own tasks and its own snapshots
-      const workers = Math.min(apart ?? workersFor(askedWorkers, gpus, cores), recipe.batchSize);
+      const most = args.sync === "none" ? Math.max(1, chosen.length) : Number.POSITIVE_INFINITY; // else some would have no task
+      const workers = Math.min(apart ?? Math.min(workersFor(askedWorkers, gpus, cores), most), recipe.batchSize);
       const attention = attentionOn(args.attention, gpus > 0 && device === undefined ? leastCapability() : undefined);
       const cache = mayUseXla(args, gpus) ? compilationCache({ location: engine.location, asked: args.xlaCache, warn: unkept }) : {};
       const threads = engine.engine === "tensorflow" && gpus === 0 ? Math.max(1, Math.floor(cores / workers)) : undefined;
@@ -185,13 +192,16 @@ export async function executeRun(
         workers,
         threads,
         gpus,
-        compilation: { compile: args.compile, precision: args.precision, attention },
+        // What was asked of TensorFlow can't be had of the engine that takes its place.
+        compilation: isFallback
+          ? { compile: "auto", precision: "auto", attention: "auto" }
+          : { compile: args.compile, precision: args.precision, attention },
         engine,
         environment: (rank) => ({
           ...folder?.mark,
           ...workerEnvironment(engine, threads),
           ...cache,
-          ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: String(rank % gpus) }),
+          ...(devices.length > 0 && { CUDA_VISIBLE_DEVICES: devices[rank % devices.length]! }),
         }),
         joined: args.sync === "allreduce",
         canvas,
@@ -205,7 +215,9 @@ export async function executeRun(
         recipe,
         planOnly: args.planOnly,
         ...(args.engine === "auto" &&
-          engine.engine === "tensorflow" && { onWasm: () => requestOn({ ...chooseEngine("wasm"), reason: "TensorFlow failed" }, 0) }),
+          engine.engine === "tensorflow" && {
+            onWasm: () => requestOn({ ...chooseEngine("wasm"), reason: "TensorFlow failed" }, 0, [], true),
+          }),
       };
     };
     const request = await (device === undefined ? requestHere() : requestElsewhere(device));
@@ -221,6 +233,7 @@ export async function executeRun(
       });
     run = new Run(request, clock, log, state);
     const result = await run.execute();
+    isWritten = result.written;
     log.emit("debug", "result", "what came of the run", { result });
     // In a rehearsal the clock runs faster than a page can be written; nothing waits for its deadline.
     if (path !== undefined) await reportAtEnd(path, clock.timeScale === 1 ? budgetSeconds - clock.now() - LEAVING_SECONDS : 10, log);
@@ -229,7 +242,7 @@ export async function executeRun(
   } finally {
     folder?.close();
   }
-  process.exit(0); // workers are gone; a timer or a socket left over must not hold the run past its budget
+  process.exit(isWritten ? 0 : 1); // workers are gone; a timer or a socket left over must not hold the run past its budget
 }
 
 /** The first submission: fallback answers, unless a process before this one has left a better one. */
@@ -248,24 +261,44 @@ function keepTasks(path: string, entries: readonly Entry[], chosen: readonly Tas
   }
 }
 
-/** What the shards of a run have in common. */
+/** What the shards of a run have in common. @param tasks all that the challenges file has: those that are worked on follow from the settings */
 function identityOf(args: RunArgs, recipe: Recipe, tasks: readonly Task[]): RunIdentity {
-  const { scratch, steps, sync, canvas, leaveOut, checkpoint, seed } = args;
+  const { scratch, steps, sync, canvas, leaveOut, checkpoint, seed, tasks: named, limit } = args;
   return {
-    config: { ...recipe, scratch, steps, sync, canvas, leaveOut, seed },
+    config: {
+      ...recipe,
+      scratch,
+      steps,
+      sync,
+      canvas,
+      leaveOut,
+      seed,
+      ...(named !== undefined && { tasks: named }),
+      ...(limit !== undefined && { limit }),
+    },
     checkpoint: scratch ? undefined : checkpoint,
     challengesSha256: tasksSha256(tasks),
   };
 }
 
 /** Says at once what there is to run on. @throws UserError where that is less than was required */
-function checkGpus(gpus: number, { engine }: ChosenEngine, required: number | undefined, asked: number | undefined, log: EventLog): void {
+function checkGpus(
+  gpus: number,
+  { engine, reason }: ChosenEngine,
+  required: number | undefined,
+  asked: number | undefined,
+  log: EventLog,
+): void {
   const visible = `${gpus} ${gpus === 1 ? "GPU is" : "GPUs are"} visible`;
   if (required !== undefined && gpus < required)
     throw new UserError(
       `--require-gpus ${required}: ${engine === "wasm" ? "the wasm engine uses none" : visible}; check the machine (nvidia-smi, CUDA_VISIBLE_DEVICES, \`trm doctor\`) or leave the option out`,
     );
-  if (engine === "wasm") return;
+  if (engine === "wasm") {
+    const unused = countGpus();
+    if (unused > 0) log.emit("warn", "gpus", `the wasm engine leaves ${unused} GPUs unused and is far slower: ${reason}`);
+    return;
+  }
   if (gpus === 0) log.emit("warn", "gpus", "no GPU is visible: TensorFlow runs on the CPU");
   else if (asked !== undefined && asked > gpus)
     log.emit("warn", "gpus", `--workers ${asked}, but ${visible}: one worker on each, the global batch stays as it is`, { gpus, asked });

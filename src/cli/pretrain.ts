@@ -71,7 +71,8 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
       })
       .option("resume", {
         type: "string",
-        describe: "go on from such a folder, or a run folder: settings, files and seed are those of the state unless given",
+        describe:
+          "go on from such a folder, or a run folder, and keep it up to date unless --state or --run-dir names another: settings and files are those of the state unless given, the seed always",
       })
       .option("recipe", { type: "string", describe: `named settings, and the tasks they are for: ${recipes.join("; ")}` })
       .option("tasks", files("challenges files (or folders of task files) to train on; generated tasks alone unless given"))
@@ -149,7 +150,7 @@ function requestOf(args: PretrainArgs): Asked {
     out: args.out,
     from: args.from,
     resume,
-    state: args.state ?? (runDir === undefined ? undefined : join(runDir, "state")),
+    state: args.state ?? (runDir === undefined ? resume : join(runDir, "state")),
     runDir,
     recipe,
     settings: values,

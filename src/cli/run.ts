@@ -19,7 +19,11 @@ export const runCommand: CommandModule<object, RunArgs> = {
         .option("challenges", { type: "string", describe: "Kaggle challenges file, or folder of task files (required)" })
         .option("checkpoint", { type: "string", describe: "folder of a pre-trained checkpoint (required)" })
         .option("solutions", { type: "string", describe: "solutions file: score at the end (dry run); answers are never looked at before" })
-        .option("out", { type: "string", default: RUN_DEFAULTS.out, describe: "submission to write; candidates.json goes beside it" })
+        .option("out", {
+          type: "string",
+          default: RUN_DEFAULTS.out,
+          describe: "submission to write; candidates.json goes beside it, or into --run-dir, which gets the submission too",
+        })
         .option("budget", {
           type: "string",
           default: RUN_DEFAULTS.budget,

@@ -1,6 +1,6 @@
 /** `slurm`: a run in shards on a Slurm cluster. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Argv, CommandModule } from "yargs";
@@ -135,7 +135,7 @@ function slurmHandler(args: SlurmArgs): void {
     throw new UserError(
       `a time limit of ${formatDuration(timeLimitSeconds)} leaves less than a minute before the signal to stop; lower --stop-before`,
     );
-  const runOptions = args._.slice(1).map(String);
+  const runOptions = withWholePaths(args._.slice(1).map(String));
   const ours = runOptions.find((option) => OURS.test(option));
   if (ours !== undefined) throw new UserError(`${ours} after --: \`slurm\` has an option for it, or sets it for each shard`);
   const [challenges, checkpoint, folder] = [args.challenges, args.checkpoint, args.folder].map((path) => resolve(path)) as [
@@ -192,9 +192,23 @@ function slurmHandler(args: SlurmArgs): void {
   else console.log(submitted ? `array job ${submitted.array}, merge job ${submitted.merge}` : `bash ${shellWord(submitScript)}`);
 }
 
+/** Options of `run` that take a path, beside those that this command has itself. */
+const PATH_OPTIONS = ["--solutions", "--config", "--tf-lib", "--xla-cache"];
+
+/** Jobs work in a folder of their own: paths among the options of `run` are made whole here. */
+function withWholePaths(options: readonly string[]): string[] {
+  const whole = (path: string): string => (path === "off" ? path : resolve(path)); // --xla-cache off
+  return options.map((option, i) => {
+    const [name, ...value] = option.split("=") as [string, ...string[]];
+    if (value.length > 0 && PATH_OPTIONS.includes(name)) return `${name}=${whole(value.join("="))}`;
+    return i > 0 && PATH_OPTIONS.includes(options[i - 1]!) ? whole(option) : option;
+  });
+}
+
 /** @throws UserError where there are shards of an earlier run, which would be gone on with */
 function refuseOldShards(folder: string): void {
-  if (existsSync(join(folder, "shard-0", "config.json")))
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  if (names.some((name) => /^shard-\d+$/.test(name) && existsSync(join(folder, name, "config.json"))))
     throw new UserError(
       `--folder ${folder} holds shards of an earlier run: choose another, or remove them; \`bash submit.sh\` in it goes on with those`,
     );

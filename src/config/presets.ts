@@ -45,6 +45,7 @@ export const PRESETS: Record<string, Preset> = {
       hCycles: 4,
       haltMaxSteps: 10,
       haltMaxStepsEval: 10,
+      voteAll: true, // its candidates are joined with those of others: every input has as many votes
     },
   },
   demo: {

@@ -50,11 +50,14 @@ export function codesOf({ dihedral, colorPermutation }: Augmentation): number[] 
 
 /**
  * The rows whose sum is a puzzle's embedding: its task's, which has the id of the original, then the codes of its variant. Rows that compete have
- * one for each task and start, and share the codes. A puzzle that is no variant of the plan's tasks has a row of its own.
+ * one for each task and start, and share the codes. A puzzle that is no variant of the plan's tasks (a generated task, say) has a row of its own.
+ *
+ * @param starts of rows that compete, if any do
  */
-export function factoredParts(plan: PuzzlePlan): (puzzleId: number) => number[] {
+export function factoredParts(plan: PuzzlePlan, starts = 1): (puzzleId: number) => number[] {
   const ids = new PuzzleIds(plan);
   return (id) => {
+    if (id >= plan.puzzleCount * starts) return [id];
     const { puzzleId, start } = competitorOf(id, plan.puzzleCount);
     const variant = ids.variant(puzzleId);
     if (!variant) return [id];

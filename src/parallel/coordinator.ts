@@ -28,6 +28,8 @@ const MAX_LOSS_SECONDS = 300;
 export interface PoolWatcher {
   /** @param leads its numbers stand for all workers, where they are joined */
   progress?(rank: number, report: ReportOf<"progress">, leads: boolean): void;
+  /** a worker has made predictions */
+  predicted?(rank: number, report: ReportOf<"predicted">): void;
   /** a line that a worker, or a library in it, wrote to its standard output or error */
   line?(rank: number, text: string): void;
   /** something runs slower in a worker than it could */
@@ -67,8 +69,11 @@ export interface PoolOptions {
   readonly clock?: Clock | undefined;
 }
 
-/** How a stretch of training ended on a worker; `diverged`: the last good state was taken up again, and nothing more is trained. */
-export type Trained = Omit<ReportOf<"trained">, "kind" | "why"> & { readonly why: ReportOf<"trained">["why"] | "diverged" };
+/**
+ * How a stretch of training ended on a worker. `diverged`: the last good state was taken up again, and nothing more is trained. `late`: it was lost so near
+ * the end that it could not come back in time.
+ */
+export type Trained = Omit<ReportOf<"trained">, "kind" | "why"> & { readonly why: ReportOf<"trained">["why"] | "diverged" | "late" };
 
 /** The workers of a run. */
 export class WorkerPool {
@@ -83,6 +88,8 @@ export class WorkerPool {
   /** joined: the ring stands, with all that are not left out */
   #ringStands = false;
   #ended = false;
+  /** the training under way is to stop: whoever begins it anew meanwhile has to be told, too */
+  #isToStop = false;
   #stepSeconds = 0;
   /** what the last snapshot took */
   #snapshotSeconds = 0;
@@ -191,9 +198,13 @@ export class WorkerPool {
    * @returns how it ended on each worker that is still there; empty where none is
    */
   async train(until: Until): Promise<Trained[]> {
-    if (this.#joined) return this.#trainTogether(this.#slots, until);
-    const ended = await Promise.all(this.#slots.map((slot) => this.#trainTogether([slot], until)));
-    return ended.flat();
+    try {
+      if (this.#joined) return await this.#trainTogether(this.#slots, until);
+      const ended = await Promise.all(this.#slots.map((slot) => this.#trainTogether([slot], until)));
+      return ended.flat();
+    } finally {
+      this.#isToStop = false;
+    }
   }
 
   /** Trains on workers that share a model: all of them where they are joined, else one. */
@@ -205,13 +216,13 @@ export class WorkerPool {
       if (slots.length === 0) return [];
       if (!this.#isFormed(slots)) {
         const standing: Trained = { step: this.#standing(slots), why: "deadline", stepSeconds: this.#stepSeconds };
-        if (this.#tooLate(slots, until)) return [standing];
+        if (this.#tooLate(slots, until)) return [{ ...standing, why: "late" }];
         if (!this.#joined && !(await this.#isThereBy(slots[0]!, until.deadline))) return [standing]; // the others' next stretch does not wait
         if (!(await this.#form(slots))) continue;
       }
-      const results = await Promise.allSettled(
-        slots.map((slot) => slot.process!.command({ kind: "train", until, snapshots: lineage.order }, "trained")),
-      );
+      const commands = slots.map((slot) => slot.process!.command({ kind: "train", until, snapshots: lineage.order }, "trained"));
+      if (this.#isToStop) this.stopTraining(); // it was said while one that was lost came back, and heard it not
+      const results = await Promise.allSettled(commands);
       this.#refuseEnded();
       const trained = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
       results.forEach((result, i) => {
@@ -255,6 +266,7 @@ export class WorkerPool {
 
   /** Ends the training under way after its current step. */
   stopTraining(): void {
+    this.#isToStop = true;
     for (const { process } of this.#slots) process?.send({ kind: "stop" });
   }
 
@@ -324,12 +336,13 @@ export class WorkerPool {
           continue;
         }
         try {
-          const { predictions, seconds } = await slot.process!.command(
+          const report = await slot.process!.command(
             { kind: "predict", id: this.#predictions++, items: chunk, actSteps: options.actSteps },
             "predicted",
           );
-          options.arrived(predictions, seconds);
+          options.arrived(report.predictions, report.seconds);
           queue.done();
+          this.#watcher.predicted?.(slot.rank, report);
         } catch (error) {
           slot.fail(error);
           this.#break([slot]);

@@ -1,7 +1,7 @@
 /** What a worker's failure means for the others. */
 import { messageOf } from "../errors.ts";
 import { isOutOfMemory } from "../trace/ready-step.ts";
-import { NotFinite } from "../train/replica.ts";
+import { Diverged } from "../train/replica.ts";
 import { PeerError } from "./all-reduce.ts";
 import type { FailureCause } from "./job.ts";
 
@@ -11,6 +11,6 @@ const OUT_OF_MEMORY = /array buffer allocation failed|cannot enlarge memory|memo
 /** Why work failed. */
 export function causeOf(error: unknown): FailureCause {
   if (error instanceof PeerError) return "peer";
-  if (error instanceof NotFinite) return "diverged";
+  if (error instanceof Diverged) return "diverged";
   return isOutOfMemory(error) || OUT_OF_MEMORY.test(messageOf(error)) ? "memory" : "other";
 }

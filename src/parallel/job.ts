@@ -209,6 +209,13 @@ export interface CheckpointNotes {
   readonly card: string;
 }
 
+/** What a worker holds at a moment. */
+export interface Holding {
+  /** resident memory, in bytes */
+  readonly rssBytes: number;
+  readonly tensors: number;
+}
+
 /** From a worker. */
 export type Report =
   | {
@@ -227,14 +234,14 @@ export type Report =
       readonly restored: string | undefined;
       readonly damaged: readonly { readonly folder: string; readonly problem: string }[];
     }
-  | { readonly kind: "progress"; readonly progress: Progress; readonly rssBytes: number; readonly tensors: number }
+  | ({ readonly kind: "progress"; readonly progress: Progress } & Holding)
   | {
       readonly kind: "trained";
       readonly step: number;
       readonly why: "deadline" | "steps" | "paused" | "stopped";
       readonly stepSeconds: number;
     }
-  | { readonly kind: "predicted"; readonly id: number; readonly predictions: readonly Prediction[]; readonly seconds: number }
+  | ({ readonly kind: "predicted"; readonly id: number; readonly predictions: readonly Prediction[]; readonly seconds: number } & Holding)
   /** something is slower than it could be */
   | { readonly kind: "warning"; readonly sentence: string }
   /** a step with attention by cuDNN is about to run for the first time, or has done so or failed at it, alive */

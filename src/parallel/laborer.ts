@@ -4,7 +4,7 @@ import { messageOf } from "../errors.ts";
 import type { Progress, SnapshotTaker, TrainingLoop, Until } from "../train/loop.ts";
 import type { Exchange } from "../train/replica.ts";
 import { joinRing, type Ring } from "./all-reduce.ts";
-import type { Command, Formation, Report } from "./job.ts";
+import type { Command, Formation, Holding, Report } from "./job.ts";
 import type { PulseSender } from "./pulse.ts";
 
 /** Longest time without a progress report, in real seconds; steps that are faster are told of together. */
@@ -97,6 +97,11 @@ export interface StretchSurroundings {
   each?(progress: Progress): void;
 }
 
+/** What this process holds beside so many tensors. */
+export function holding(tensors: number): Holding {
+  return { rssBytes: process.memoryUsage.rss(), tensors };
+}
+
 /** Trains until it is time to stop, and tells of it on the way and at the end. */
 export async function trainStretch(
   loop: TrainingLoop,
@@ -110,7 +115,7 @@ export async function trainStretch(
     const now = performance.now() / 1000;
     if (now - reported < REPORT_SECONDS) return;
     reported = now;
-    send({ kind: "progress", progress, rssBytes: process.memoryUsage.rss(), tensors: tensors() });
+    send({ kind: "progress", progress, ...holding(tensors()) });
   };
   try {
     const why = await loop.run(until, watch, snapshots);

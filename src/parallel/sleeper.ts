@@ -7,10 +7,10 @@ import type { Example } from "../encode/batch.ts";
 import { parameterCount, parameterLayout } from "../model/parameters.ts";
 import { createRandom, type Random } from "../random.ts";
 import { TrainingLoop } from "../train/loop.ts";
-import { ALONE, type Exchange, NotFinite, type StepMetrics, sliceOf } from "../train/replica.ts";
+import { ALONE, Diverged, type Exchange, type StepMetrics, sliceOf } from "../train/replica.ts";
 import { trainedPart } from "../train/trained-part.ts";
 import type { Command, Formation, Job, Prediction, PredictionItem, Report } from "./job.ts";
-import { type Laborer, RingSeat, takeUpFirst, trainStretch } from "./laborer.ts";
+import { holding, type Laborer, RingSeat, takeUpFirst, trainStretch } from "./laborer.ts";
 import type { PulseSender } from "./pulse.ts";
 import { SnapshotWriter } from "./snapshot-writer.ts";
 
@@ -89,7 +89,7 @@ export class Sleeper implements Laborer {
       case "predict": {
         const began = this.#clock.now();
         const predictions = await this.#predict(command.items, command.actSteps);
-        return this.#send({ kind: "predicted", id: command.id, predictions, seconds: this.#clock.now() - began });
+        return this.#send({ kind: "predicted", id: command.id, predictions, seconds: this.#clock.now() - began, ...holding(0) });
       }
       case "choose":
         return this.#send({ kind: "chosen" });
@@ -229,7 +229,7 @@ class StandIn {
     this.poisoned = false;
     await this.exchange.allReduceSum(control);
     await this.exchange.allReduceSum(sums);
-    if (!Number.isFinite(sums[0]!)) throw new NotFinite(`loss is not finite in optimizer step ${this.step + 1}`);
+    if (!Number.isFinite(sums[0]!)) throw new Diverged(`loss is not finite in optimizer step ${this.step + 1}`);
     const { stepSeconds, compileSeconds, workers } = this.#times;
     // Fewer workers have more rows each. Timers are coarse: what a step was late, the next one makes up for.
     const seconds = (stepSeconds * workers) / this.exchange.worldSize;

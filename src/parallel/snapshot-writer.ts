@@ -5,7 +5,7 @@ import { writeSnapshot } from "../checkpoint/snapshots.ts";
 import type { CarryPart, TrainingState } from "../checkpoint/training-state.ts";
 import { InputError, messageOf } from "../errors.ts";
 import type { SnapshotTaker } from "../train/loop.ts";
-import { NotFinite, type Replica } from "../train/replica.ts";
+import { Diverged, type Replica } from "../train/replica.ts";
 import { carryPartOf } from "../train/resume.ts";
 import type { Report, SnapshotOrder } from "./job.ts";
 
@@ -59,7 +59,7 @@ export class SnapshotWriter {
    * Writes a snapshot and tells of it. A file system that refuses is told of too: training goes on without a new snapshot.
    *
    * @returns whether it was written
-   * @throws NotFinite where the state is not worth keeping
+   * @throws Diverged where the state is not worth keeping
    */
   async write(folder: string, stateOf: () => Promise<TrainingState>, carry?: CarryPart): Promise<boolean> {
     const began = this.#clock.now();
@@ -71,7 +71,7 @@ export class SnapshotWriter {
       report(writeSnapshot(folder, state, carry).bytes);
       return true;
     } catch (error) {
-      if (error instanceof InputError) throw new NotFinite(`the state after optimizer step ${step} is not finite: ${messageOf(error)}`);
+      if (error instanceof InputError) throw new Diverged(`the state after optimizer step ${step} is not finite: ${messageOf(error)}`);
       report(0, messageOf(error));
       return false;
     }

@@ -118,7 +118,7 @@ export function birthOf(
  * if it has any, since its trunk expects them.
  */
 export function rowStartOf(
-  { model, data: { factored } }: Job,
+  { model, search, data: { factored } }: Job,
   { start, codes }: Pick<Beginning, "start" | "codes">,
   data: WorkData,
 ): RowStart {
@@ -127,7 +127,7 @@ export function rowStartOf(
   const codeOf = (id: number): Float32Array | undefined => codes?.subarray((id - FIRST_CODE_ID) * size, (id - FIRST_CODE_ID + 1) * size);
   if (factored) return (id, out) => (isCode(id) ? out.set(codeOf(id) ?? []) : own(id, out));
   if (!codes) return own;
-  const parts = factoredParts(data.plan);
+  const parts = factoredParts(data.plan, search?.starts.length);
   return (id, out) => {
     own(id, out);
     for (const code of parts(id).slice(1)) codeOf(code)!.forEach((value, i) => void (out[i]! += value));
@@ -183,5 +183,11 @@ export function dataOf(job: Job, random: Random, { startOf }: Pick<Beginning, "s
   const competition = points && new Competition(plan, points, { groups, side, translate, factored, random: random.fork("competition") });
   const exampleAt = (index: number): Example =>
     competition && !competition.chosen ? competition.exampleAt(index) : stream.exampleAt(index);
-  return { exampleAt, epochLength: stream.epochLength, plan, competition, ...(data.factored && { partsOf: factoredParts(plan) }) };
+  return {
+    exampleAt,
+    epochLength: stream.epochLength,
+    plan,
+    competition,
+    ...(data.factored && { partsOf: factoredParts(plan, points?.length) }),
+  };
 }

@@ -26,7 +26,7 @@ import { restoreCarry, restoreReplica, trainingStateOf } from "../train/resume.t
 import { TaskMeans } from "../train/task-means.ts";
 import { type Diagnosis, diagnose } from "./diagnosis.ts";
 import type { Command, Formation, Job, Prediction, PredictionItem, Report, Survey } from "./job.ts";
-import { type Laborer, RingSeat, takeUpFirst, trainStretch } from "./laborer.ts";
+import { holding, type Laborer, RingSeat, takeUpFirst, trainStretch } from "./laborer.ts";
 import type { PulseSender } from "./pulse.ts";
 import { saveTraining, stageRows, type Training } from "./saving.ts";
 import { carryOfAll, SnapshotWriter } from "./snapshot-writer.ts";
@@ -141,7 +141,8 @@ export class Work implements Laborer {
       case "predict": {
         const started = performance.now();
         const predictions = await this.#predict(command.items, command.actSteps);
-        return this.#send({ kind: "predicted", id: command.id, predictions, seconds: (performance.now() - started) / 1000 });
+        const seconds = (performance.now() - started) / 1000;
+        return this.#send({ kind: "predicted", id: command.id, predictions, seconds, ...holding(tensors()) });
       }
       case "snapshot":
         await this.#snapshots.write(command.folder, () => this.#state());
@@ -240,7 +241,7 @@ export class Work implements Laborer {
       seat: this.#seat,
       snapshots: taker,
       send: this.#send,
-      tensors: () => tf.memory().numTensors,
+      tensors,
       each: ({ step }) => {
         if (step % FORGET_EVERY === 0) this.#forgetRows();
       },
@@ -352,6 +353,11 @@ export class Work implements Laborer {
     }
     return out;
   }
+}
+
+/** Tensors that the engine holds. */
+function tensors(): number {
+  return tf.memory().numTensors;
 }
 
 /** float32[E]: what a new puzzle row begins with. */

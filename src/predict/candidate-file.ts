@@ -130,8 +130,6 @@ function parseCandidates(text: string, members: readonly JsonMember[], version: 
   for (const key of ["tasks", "part", "voteWeight"])
     if (members.filter((member) => member.key === key).length > 1) problems.push(`has the key ${key} more than once`);
   const [tasks, part, voteWeight] = ["tasks", "part", "voteWeight"].map((key) => members.find((member) => member.key === key));
-  const other = members.find(({ key }) => key !== "version" && key !== "part" && key !== "voteWeight" && key !== "tasks");
-  if (other) problems.push(`has the key ${quoted(other.key)} besides version, voteWeight, part and tasks`);
   const start = tasks?.start;
   if (start === undefined || text[start] !== "{") problems.push("has no object tasks");
   const parsed = part && partSchema.safeParse(JSON.parse(text.slice(part.start, part.end)));

@@ -110,8 +110,10 @@ function payloadOf({ task, testIndex, variant, grid: { rows, cols, cells }, qHal
   out.writeUInt8(cols, 16);
   for (let i = 0; i < cells.length; i++) out[VOTE_HEAD + (i >> 1)]! |= cells[i]! << (4 * (i & 1));
   if (agreement) {
-    out.writeUInt8(agreement.steps, end);
-    out.writeUInt8(agreement.of, end + 1);
+    // A byte each: of more steps their share is kept.
+    const scale = Math.min(1, 255 / agreement.of);
+    out.writeUInt8(Math.round(scale * agreement.steps), end);
+    out.writeUInt8(Math.round(scale * agreement.of), end + 1);
   }
   return out;
 }

@@ -5,7 +5,7 @@ import type { Task } from "../arc/task.ts";
 import { splitPairs } from "../data/build.ts";
 import type { Metrics } from "../metrics/metrics-file.ts";
 import type { Prediction, PredictionItem, Survey } from "../parallel/job.ts";
-import { scoreAnswers } from "../score/pass-at-k.ts";
+import { PASS_KS, scoreAnswers } from "../score/pass-at-k.ts";
 import { Tally } from "../vote/tally.ts";
 
 /** The tasks in the order of the workers' plan. */
@@ -41,7 +41,8 @@ export interface EvaluationOptions {
  * One point of the evaluation's curves.
  *
  * - `evaluation/exact`: share of the predictions of left-out tests that are right, one for each variant
- * - `evaluation/pass@K`, `evaluation/pass@KPerTask`: of their votes, over the tasks that have any; `evaluation/tasks` says how many these are
+ * - `evaluation/pass@K`, `evaluation/pass@KPerTask`: of their votes, over the tasks that have any, for each K of 1, 2, 5, 10, 100, 1000 that so many votes
+ *   can tell; `evaluation/tasks` says how many tasks these are
  * - `evaluation/trained-exact`: share right of random pairs that are trained on
  * - `zero-shot/…`: the same where the rows are what the encoder makes of the demonstrations; trained pairs are asked beside the others of their task
  * - `rows/within`, `rows/across`, `rows/length`: see `model/row-similarity.ts`
@@ -53,6 +54,7 @@ export async function evaluate(pool: Predictor, tasks: EvaluationTasks, options:
   const all = [...tasks.trained, ...tasks.evaluated];
   const trainedPairs = all.map((task, i) => splitPairs(task, i < tasks.trained.length).train);
   const [learned, encoded] = [new Standing(), new Standing()];
+  const ks = PASS_KS.filter((k) => k <= Math.max(2, options.votes));
   const asked = items.filter(({ task, testIndex, trained }) => trained || all[task]!.test[testIndex]!.output);
   await pool.predict(asked, {
     actSteps: options.actSteps,
@@ -74,8 +76,8 @@ export async function evaluate(pool: Predictor, tasks: EvaluationTasks, options:
   if (learned.made + encoded.made < asked.length) return undefined;
   const { within, across, length, rows } = similarity;
   return {
-    ...learned.metrics("evaluation", tasks.evaluated),
-    ...encoded.metrics("zero-shot", tasks.evaluated),
+    ...learned.metrics("evaluation", tasks.evaluated, ks),
+    ...encoded.metrics("zero-shot", tasks.evaluated, ks),
     ...(Number.isFinite(within) && { "rows/within": within }),
     ...(Number.isFinite(across) && { "rows/across": across }),
     ...(rows > 0 && { "rows/length": length }),
@@ -93,7 +95,7 @@ class Standing {
     return this.tests.made + this.trained.made;
   }
 
-  metrics(name: string, evaluated: readonly Task[]): Metrics {
+  metrics(name: string, evaluated: readonly Task[], ks: readonly number[]): Metrics {
     const { tests, trained, tally } = this;
     const solutions: Solutions = new Map(
       evaluated.flatMap(({ id, test }) =>
@@ -106,7 +108,7 @@ class Standing {
         [`${name}/exact`]: tests.right / tests.made,
         [`${name}/predictions`]: tests.made,
         [`${name}/tasks`]: solutions.size,
-        ...Object.fromEntries([...scoreAnswers(answers, solutions).passAtK].map(([of, value]) => [`${name}/${of}`, value])),
+        ...Object.fromEntries([...scoreAnswers(answers, solutions, ks).passAtK].map(([of, value]) => [`${name}/${of}`, value])),
       }),
       ...(trained.made > 0 && { [`${name}/trained-exact`]: trained.right / trained.made }),
     };

@@ -1,6 +1,7 @@
 /** The README.md of a pre-trained checkpoint. */
 import { basename } from "node:path";
 import { formatDuration } from "../budget/duration.ts";
+import type { Metrics } from "../metrics/metrics-file.ts";
 import type { PretrainRequest } from "./request.ts";
 
 /** A training whose checkpoint a later one went on from, by --from. Checkpoints of other tools lack some of it. */
@@ -37,6 +38,10 @@ export interface PretrainingRecord {
   readonly hours: number;
   readonly lmLoss: number;
   readonly exactAccuracy: number;
+  /** what it was trained on */
+  readonly machine: string;
+  /** the last one, where there were any */
+  readonly evaluation?: { readonly step: number; readonly metrics: Metrics };
   readonly [field: string]: unknown;
 }
 
@@ -55,6 +60,8 @@ export function modelCard({ out, files, settings, seed }: PretrainRequest, recor
     `command: \`${record.command}\``,
     `seed ${seed}, ${record.steps} optimizer steps of ${settings.batchSize} examples in ${formatDuration(record.hours * 3600)}`,
     `at the end: training loss ${record.lmLoss.toFixed(4)}, exact ${(100 * record.exactAccuracy).toFixed(1)} % of finished training samples (raw weights)`,
+    ...(record.evaluation ? [describeEvaluation(record.evaluation)] : []),
+    `machine: ${record.machine}`,
     ...record.earlier.map((stage, i) => `stage ${i + 1} of ${record.earlier.length + 1}, before that: ${describeStage(stage)}`),
     ...(record.earlier.length > 0
       ? [`in all: ${formatDuration(3600 * [...record.earlier, record].reduce((sum, { hours = 0 }) => sum + hours, 0))}`]
@@ -66,6 +73,11 @@ A tiny recursive model for canvases of ${settings.canvas} cells a side.
 
 ${lines.map((line) => `- ${line}`).join("\n")}
 `;
+}
+
+function describeEvaluation({ step, metrics }: NonNullable<PretrainingRecord["evaluation"]>): string {
+  const shares = Object.entries<number>(metrics).filter(([name]) => /^(evaluation|zero-shot)\/(exact|trained-exact|pass@\d+)$/.test(name));
+  return `evaluated at step ${step}: ${shares.map(([name, share]) => `${name} ${(100 * share).toFixed(1)} %`).join(", ")}`;
 }
 
 function describeStage({ steps, hours, recipe, command }: EarlierStage): string {

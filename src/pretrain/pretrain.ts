@@ -1,10 +1,10 @@
 /** Pre-training on real and generated tasks: the course of a run, from the first step to the written checkpoint. */
 import { rmSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { availableParallelism, constants, cpus } from "node:os";
 import { join } from "node:path";
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
 import { compilationCache } from "../backend/compilation-cache.ts";
-import { countGpus, gpuMemory, leastCapability } from "../backend/gpus.ts";
+import { gpuIds, gpuMemory, leastCapability } from "../backend/gpus.ts";
 import { memoryShare } from "../backend/memory-share.ts";
 import { type Clock, realClock } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
@@ -41,12 +41,17 @@ const EVALUATION_CHUNK = 64;
 /** Between two points of `learning.jsonl`: so many seconds, and this share of what has passed. */
 const LEARNING_SECONDS = 30;
 const LEARNING_SHARE = 0.025;
+/** Before a save that failed is tried again. */
+const SAVE_AGAIN_SECONDS = 60;
 /** Node's timers go no further. */
 const MAX_TIMER_MILLIS = 2 ** 31 - 1;
 /** A worker without a sign of life for this long counts as lost. */
 const SILENCE_SECONDS = 120;
 
-/** Runs the whole pre-training; the checkpoint is written every so often and at the end, also after SIGINT and SIGTERM. */
+/** Signals that end a training in order, with all that it has learned. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Runs the whole pre-training; the checkpoint is written every so often and at the end, also after a signal, which the exit status then tells. */
 export async function pretrain(request: PretrainRequest, saved: SavedRun | undefined): Promise<PretrainResult> {
   const { out, runDir, settings, recipe } = request;
   const clock = realClock();
@@ -55,6 +60,7 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   const tell = (level: "info" | "warn" | "debug", text: string): void => log.emit(level, "data", text);
   const engine = chooseEngine(request.engine, request.tfLib);
   log.emit("info", "engine", `engine ${engine.engine}: ${engine.reason}`);
+  if (request.state === undefined) log.emit("info", "state", "no --run-dir or --state: this training can't be taken up again");
   if (recipe !== undefined) compareWithRecipe(recipe, PRETRAINING_RECIPES[recipe]!, request.files, tell);
   const model = modelOf(request, saved);
   const encoder = encoderOf(request, saved);
@@ -63,7 +69,8 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
     throw new UserError(`${request.resume}: was trained on other tasks, variants or rows; resume with the same, or go on with --from`);
   }
   const maxSteps = courseSteps(request, saved, set.epochPairs);
-  const gpus = engine.engine === "tensorflow" ? countGpus() : 0;
+  const devices = engine.engine === "tensorflow" ? gpuIds() : [];
+  const gpus = devices.length;
   const attention = attentionOn(request.attention, gpus > 0 ? leastCapability() : undefined);
   const workers = Math.min(request.workers ?? Math.max(1, gpus), settings.batchSize);
   const threads =
@@ -100,7 +107,7 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
         ...request.workerMark,
         ...workerEnvironment(engine, threads),
         ...cache,
-        ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: String(rank % gpus) }),
+        ...(gpus > 0 && { CUDA_VISIBLE_DEVICES: devices[rank % gpus]! }),
       }),
       watcher: {
         progress: (_, { progress, rssBytes }, leads) => leads && run.report(progress, rssBytes),
@@ -116,17 +123,18 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
         snapshots === undefined ? undefined : { folder: snapshots, everySeconds: request.saveSeconds, silenceSeconds: SILENCE_SECONDS },
     },
   );
-  const stop = (): void => run.stop(pool);
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
+  const stop = (signal: NodeJS.Signals): void => {
+    process.exitCode = 128 + constants.signals[signal]; // once all is saved
+    run.stop(pool);
+  };
+  for (const signal of SIGNALS) process.on(signal, stop);
   try {
     const ready = await started;
     const course = maxSteps === undefined ? "" : `, ${maxSteps} steps in all`;
     log.emit("info", "ready", `${ready.length} workers ready, ${ready[0]!.parameters} parameters, ${ready[0]!.engine}${course}`);
-    return await run.train(pool);
+    return await run.train(pool, ready.length, ready[0]!.engine);
   } finally {
-    process.off("SIGINT", stop);
-    process.off("SIGTERM", stop);
+    for (const signal of SIGNALS) process.off(signal, stop);
     pool.kill();
     if (snapshots !== undefined) rmSync(snapshots, { recursive: true, force: true });
     log.close();
@@ -150,6 +158,8 @@ class Pretraining {
   readonly #learning: LearningFile | undefined;
   readonly #means = new RunningMeans();
   readonly #point = new CurvePoint();
+  /** processor, cores, workers and their engine */
+  #machine = "";
   #shown = 0;
   #pointAt = 0;
   #learnedAt = 0;
@@ -219,7 +229,9 @@ class Pretraining {
     );
   }
 
-  async train(pool: WorkerPool): Promise<PretrainResult> {
+  /** @param engine of the workers, in words */
+  async train(pool: WorkerPool, workers: number, engine: string): Promise<PretrainResult> {
+    this.#machine = `${cpus()[0]?.model.trim() ?? process.arch}, ${availableParallelism()} cores; ${workers} workers, ${engine}`;
     const { budgetSeconds, saveSeconds, settings } = this.#request;
     const { processStart } = this.#clock;
     const began = this.#clock.now();
@@ -227,7 +239,8 @@ class Pretraining {
     const every = settings.evaluateEvery;
     let step = this.#saved?.step ?? 0;
     let saveAt = processStart + this.#clock.now() + saveSeconds;
-    for (;;) {
+    if (this.#stopping) this.#log.emit("info", "stopped", "stopped before the first step: nothing is saved");
+    while (!this.#stopping) {
       // Told to stop rather than given an earlier deadline: lost workers are waited for then.
       const untilSave = Math.max(0, saveAt - processStart - this.#clock.now());
       const timer = setTimeout(() => pool.stopTraining(), Math.min(MAX_TIMER_MILLIS, 1000 * untilSave));
@@ -239,15 +252,16 @@ class Pretraining {
       step = trained.step;
       const left = deadline - processStart - this.#clock.now();
       if (trained.why === "diverged") this.#log.emit("error", "diverged", `training diverged; it ends with what it had after step ${step}`);
-      const over = this.#stopping || ["steps", "diverged"].includes(trained.why) || left < trained.stepSeconds * 2;
+      const over = this.#stopping || ["steps", "diverged", "late"].includes(trained.why) || left < trained.stepSeconds * 2;
       if (every > 0 && !this.#stopping && (over || step % every === 0)) await this.#tryToEvaluate(pool, step, deadline);
       this.#writePoint();
       await this.#learn(pool, over);
-      if (trained.why === "paused" && !over && processStart + this.#clock.now() < saveAt) continue;
-      saveAt = processStart + this.#clock.now() + saveSeconds;
+      if (trained.why === "paused" && !over && !this.#stopping && processStart + this.#clock.now() < saveAt) continue;
       const seconds = (this.#saved?.seconds ?? 0) + this.#clock.now() - began;
-      await this.#save(pool, step, seconds);
-      if (over || this.#stopping) break;
+      const isLast = over || this.#stopping;
+      const saved = await this.#trySave(pool, step, seconds, isLast);
+      saveAt = processStart + this.#clock.now() + (saved ? saveSeconds : Math.min(saveSeconds, SAVE_AGAIN_SECONDS));
+      if (isLast) break;
     }
     const { lmLoss, accuracy, exact } = this.#means;
     const result = { checkpoint: this.#request.out, steps: step, lmLoss, accuracy, exactAccuracy: exact, seconds: this.#clock.now() };
@@ -307,6 +321,23 @@ class Pretraining {
     this.#metrics?.add(point.step, { "moved/trunk": relative(point.trunk.trunk!), "moved/rows": relative(point.rows) });
   }
 
+  /** Saves. What goes wrong, such as a full disk, ends a training only at its end: before that the last checkpoint stands, and it is tried again soon. */
+  async #trySave(pool: WorkerPool, steps: number, seconds: number, isLast: boolean): Promise<boolean> {
+    try {
+      await this.#save(pool, steps, seconds);
+      return true;
+    } catch (error) {
+      if (isLast) throw error;
+      const again = formatDuration(Math.min(this.#request.saveSeconds, SAVE_AGAIN_SECONDS));
+      this.#log.emit(
+        "error",
+        "save",
+        `step ${steps} could not be saved: ${messageOf(error)}; the last checkpoint stands, tried again in ${again}`,
+      );
+      return false;
+    }
+  }
+
   async #save(pool: WorkerPool, steps: number, seconds: number): Promise<void> {
     const { out, settings, recipe = "", seed, command, state, files } = this.#request;
     const commands = [...(this.#saved?.commands ?? []), command];
@@ -322,6 +353,7 @@ class Pretraining {
       hours: Math.round((seconds / 3600) * 1000) / 1000,
       lmLoss,
       exactAccuracy: exact,
+      machine: this.#machine,
       ...(this.#evaluation && { evaluation: this.#evaluation }),
     };
     const run: SavedRun = {

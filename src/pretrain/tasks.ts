@@ -55,12 +55,19 @@ const NAMED_OVERLAPS = 20;
  */
 export function readPretrainingTasks(files: TaskFiles, settings: SplitSettings, tell: Tell): PretrainingTasks {
   const read = (path: string): TaskSet => {
-    const { tasks, bad } = readChallenges(path);
+    const { tasks, bad, solutions } = readChallenges(path);
     for (const line of describeBadTasks(path, bad)) tell("warn", `${line}; it is left out`);
-    return { name: basename(path), tasks };
+    // Task files of a folder hold the outputs of their tests.
+    return { name: basename(path), tasks: solutions ? withSolutions(tasks, solutions).tasks : tasks };
   };
   const answered = putAnswers([...files.tasks, ...files.evaluation].map(read), files.solutions, tell);
   const training = answered.slice(0, files.tasks.length);
+  for (const { name, tasks } of training) {
+    const tests = tasks.flatMap(({ test }) => test);
+    const known = tests.filter(({ output }) => output).length;
+    const hint = known === 0 && tests.length > 0 ? "; --solutions takes a file of them" : "";
+    tell("info", `${name}: the answers of ${known} of ${tests.length} tests are known and trained on as well${hint}`);
+  }
   const { trained, evaluated, heldOut } = splitEvaluation(answered.slice(files.tasks.length), settings);
   const never = [...files.heldOut.map(read), ...heldOut];
   const { canvas } = settings;

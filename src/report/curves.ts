@@ -1,4 +1,5 @@
 /** The curves of a run, from `metrics.jsonl`, thinned out to what a page can show. */
+import { PASS_KS } from "../score/pass-at-k.ts";
 import type { Curve } from "./report-data.ts";
 import { numberOf } from "./run-events.ts";
 
@@ -42,6 +43,11 @@ const CURVES: readonly Drawn[] = [
       "evaluation tasks, zero-shot": "zero-shot/exact",
       "trained tasks, zero-shot": "zero-shot/trained-exact",
     },
+  },
+  {
+    title: "Evaluation tests among the first K answers",
+    unit: "%",
+    series: Object.fromEntries(PASS_KS.map((k) => [`pass@${k}`, `evaluation/pass@${k}`])),
   },
   { title: "Cosine of puzzle rows", unit: "", series: { "within a task": "rows/within", "across tasks": "rows/across" } },
   { title: "Distance from the start, relative", unit: "", series: { trunk: "moved/trunk", "puzzle rows": "moved/rows" } },

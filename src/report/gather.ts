@@ -41,6 +41,7 @@ export function gatherReport(run: ReadRun, now: number): ReportData {
     curves: [...(overTime ? [overTime] : []), ...withLearning(curvesOf(run.metrics), run.learning)],
     tasks,
     settings: [
+      ...(config.tasksSha256 === undefined ? [] : [{ name: "tasks worked on, SHA-256", value: config.tasksSha256, origin: "data" }]),
       ...Object.entries(config.arguments).map(([name, value]) => ({ name, value: String(value), origin: "option" })),
       ...Object.entries(config.settings).map(([name, { value, origin }]) => ({ name, value: String(value), origin })),
     ],

@@ -7,7 +7,7 @@ import { checkGrid } from "../arc/grid-json.ts";
 import { type RunTask, readRunTasks, TASKS_FILE } from "../arc/run-tasks-file.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import { messageOf, UserError } from "../errors.ts";
-import { isLocked } from "../files/processes.ts";
+import { bootId, isLocked } from "../files/processes.ts";
 import { type Learning, readLearning } from "../metrics/learning-file.ts";
 import { readAnswers } from "../predict/candidate-file.ts";
 import { eachVote, type VoteEntry } from "../predict/vote-log-file.ts";
@@ -36,10 +36,15 @@ export interface ReadRun {
   readonly notes: readonly string[];
 }
 
+/** Age of a run's last sign of life, from another machine, up to which it counts as under way. */
+const ELSEWHERE_MILLIS = 60_000;
+
 /** Of `config.json`, what a report shows. */
 export interface RunConfigRead {
   readonly arguments: Readonly<Record<string, unknown>>;
   readonly settings: Readonly<Record<string, { readonly value: unknown; readonly origin: string }>>;
+  /** which version of the data it was */
+  readonly tasksSha256?: string;
   /** Unix milliseconds */
   readonly beganAt: number | undefined;
 }
@@ -68,7 +73,7 @@ export function readRun(folder: string, solutionsPath?: string): ReadRun {
   const optional = (name: string): string => (existsSync(join(folder, name)) ? readFileSync(join(folder, name), "utf8") : "");
   return {
     title: basename(resolve(folder)),
-    isRunning: isLocked(join(folder, "run.lock")),
+    isRunning: isLocked(join(folder, "run.lock")) || goesOnElsewhere(folder),
     config,
     events: parseRunEvents(
       reading("earlier events", () => optional("events.jsonl.1"), "") + reading("the log", () => optional("events.jsonl"), ""),
@@ -99,13 +104,14 @@ function readConfig(folder: string): RunConfigRead {
     throw new UserError(`${folder}: ${what}; pass the folder that was given to \`trm run --run-dir\``, { cause: error });
   }
   try {
-    const { format, arguments: given, settings, began } = JSON.parse(text) as Record<string, unknown>;
+    const { format, arguments: given, settings, began, tasksSha256 } = JSON.parse(text) as Record<string, unknown>;
     if (format !== "trm-run-config" || typeof given !== "object" || typeof settings !== "object")
       throw new Error("its format is not trm-run-config");
     const beganAt = (began as { wallMillis?: unknown } | undefined)?.wallMillis;
     return {
       arguments: (given ?? {}) as RunConfigRead["arguments"],
       settings: (settings ?? {}) as RunConfigRead["settings"],
+      ...(typeof tasksSha256 === "string" && { tasksSha256 }),
       beganAt: typeof beganAt === "number" ? beganAt : undefined,
     };
   } catch (error) {
@@ -121,10 +127,20 @@ function readTasks(folder: string, challenges: unknown): RunTask[] {
   return readChallenges(challenges).entries.map((entry) => ({ entry, chosen: "test" in entry }));
 }
 
-/** The submission in the folder, or where the run was told to put it. */
+/** A run notes the time in its record every few seconds; one of another machine, or of another start of this one, can be known by that alone. */
+function goesOnElsewhere(folder: string): boolean {
+  try {
+    const { phase, clock } = JSON.parse(readFileSync(join(folder, "run.json"), "utf8"));
+    return phase !== "done" && clock.bootId !== bootId() && Date.now() - clock.wallMillis < ELSEWHERE_MILLIS;
+  } catch {
+    return false; // none yet, or it is being replaced
+  }
+}
+
+/** The submission in the folder; where an older version has put none there, the one that the run was told to write. */
 function submissionPath(folder: string, out: unknown): string {
   const inside = join(folder, "submission.json");
-  return typeof out === "string" && existsSync(out) ? out : inside;
+  return typeof out === "string" && !existsSync(inside) ? out : inside;
 }
 
 function readSubmission(path: string): Map<string, Grid[][]> {

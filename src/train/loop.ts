@@ -3,7 +3,8 @@ import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../budget/clock.ts";
 import type { Example } from "../encode/batch.ts";
 import { learningRate } from "../optim/schedule.ts";
-import type { Exchange, StepMetrics, StepRates } from "./replica.ts";
+import { LossGuard } from "./loss-guard.ts";
+import { Diverged, type Exchange, type StepMetrics, type StepRates } from "./replica.ts";
 
 /** Learning rates and their course; the steps of the whole run are planned while it goes. */
 export interface Course {
@@ -108,6 +109,7 @@ export class TrainingLoop {
   #timed = 0;
   #wasOdd = false;
   #stopRequested = false;
+  readonly #guard = new LossGuard();
   /** factor of both learning rates; halved where a training diverged */
   rateScale = 1;
 
@@ -156,6 +158,7 @@ export class TrainingLoop {
       this.#timed = 2; // a first step that compiles counts as odd
     }
     this.#stopRequested = false;
+    this.#guard.restart();
   }
 
   /**
@@ -165,6 +168,7 @@ export class TrainingLoop {
    * What a step that fails has drawn is drawn again by the next one.
    *
    * @returns why it ended
+   * @throws Diverged where the loss is not finite any more, or has exploded
    */
   async run(
     until: Until,
@@ -189,7 +193,7 @@ export class TrainingLoop {
       // The step that is about to run is the last one when another would not end in time.
       if (this.#stopRequested || (rank === 0 && started + 2 * this.#stepSeconds > until.deadline)) control[CONTROL.stop] = 1;
       if (rank === 0) control[CONTROL.plannedSteps] = this.#plan(until, started);
-      if (rank === 0 && snapshots?.due()) control[CONTROL.snapshot] = 1;
+      if (rank === 0 && !this.#guard.isRising && snapshots?.due()) control[CONTROL.snapshot] = 1;
       const rates = this.#scaled(ratesAt(replica.step, this.#planned, this.#course));
       if (worldSize === 1 && started + this.#stepSeconds > until.deadline && replica.step > 0) return "deadline";
       const metrics = await replica.trainStep(next, rates, control);
@@ -198,6 +202,8 @@ export class TrainingLoop {
       const took = now() - started;
       this.#time(took);
       watch({ ...metrics, step: replica.step, plannedSteps: this.#planned, stepSeconds: this.#stepSeconds, lrTrunk: rates.lrTrunk });
+      const collapse = this.#guard.note(metrics.lmLoss);
+      if (collapse !== undefined) throw new Diverged(`${collapse}, by optimizer step ${replica.step}`);
       if (control[CONTROL.snapshot]! > 0) await snapshots?.take();
       await setImmediate();
       if (control[CONTROL.stop]! > 0) return this.#stopRequested ? this.#takeStop() : "deadline";

@@ -229,7 +229,7 @@ export class Replica {
    *
    * @param next    the new sample of a global row whose last one is done
    * @param control numbers summed over all ranks on the way, in place: how ranks agree when to stop
-   * @throws NotFinite where the loss is not finite; nothing was updated then
+   * @throws Diverged where the loss is not finite; nothing was updated then
    */
   async trainStep(
     next: (globalRow: number) => Example,
@@ -291,12 +291,20 @@ export class Replica {
       local.set(statistics.subarray(r * (ROW_STATISTICS + E) + ROW_STATISTICS, (r + 1) * (ROW_STATISTICS + E)), r * (1 + E) + 1);
     }
     const ofEncoder = this.encoder?.gradient(batch, (r) => local.subarray(r * (1 + E) + 1, (r + 1) * (1 + E)));
-    const [summed, summedOfEncoder] = await this.#exchangeGradients([gradient, ofEncoder], sums, control);
+    const held: (tf.Tensor | undefined)[] = [gradient, ofEncoder, ...Object.values(updated ?? {})];
+    const [summed, summedOfEncoder] = await this.#exchangeGradients([gradient, ofEncoder], sums, control).catch((error: unknown) => {
+      tf.dispose(held.filter((tensor) => tensor !== undefined)); // a peer is lost: this process may go on
+      throw error;
+    });
     if (!Number.isFinite(sums[0]!) || !Number.isFinite(sums[1]!)) {
       tf.dispose([summed ?? [], summedOfEncoder ?? [], Object.values(updated ?? {})] as tf.Tensor[]);
-      throw new NotFinite(`loss is not finite in optimizer step ${this.step + 1}`);
+      throw new Diverged(`loss is not finite in optimizer step ${this.step + 1}`);
     }
-    this.#updateRows(await this.exchange.allGather(local), rates.lrPuzzle);
+    const rowGradients = await this.exchange.allGather(local).catch((error: unknown) => {
+      tf.dispose([summed ?? [], summedOfEncoder ?? [], Object.values(updated ?? {})] as tf.Tensor[]);
+      throw error;
+    });
+    this.#updateRows(rowGradients, rates.lrPuzzle);
     this.step++;
     if (summed) updated = this.#steps.update(this.#state, summed, update);
     if (summedOfEncoder) {
@@ -571,9 +579,9 @@ export class Replica {
   }
 }
 
-/** The training has diverged: a number that must be finite is not. */
-export class NotFinite extends Error {
-  override readonly name = "NotFinite";
+/** The training has diverged: a number that must be finite is not, or the loss has exploded. */
+export class Diverged extends Error {
+  override readonly name = "Diverged";
 }
 
 /** A rank's share of the global batch: contiguous, sizes differing by at most one. */

@@ -68,7 +68,7 @@ export function missingShards(files: readonly NamedPart[], expect?: number, chal
     seen.set(shard.index, where);
   }
   if (challengesSha256 !== undefined && first.part.challengesSha256 !== challengesSha256)
-    problems.push(`${first.where} is of other tasks than --challenges, or of some of them only (--tasks, --limit)`);
+    problems.push(`${first.where} is of other tasks than --challenges`);
   refuse(problems);
   return Array.from({ length: count }, (_, index) => index).filter((index) => !seen.has(index));
 }

@@ -58,5 +58,15 @@ test("compare makes every run once, goes on where it was cut off, and ranks the 
   const other = await trm("compare", ...common, ...options.with(5, "2"), ...ofRuns);
   assert.equal(other.status, 0, other.stderr);
   assert.equal([...other.stderr.matchAll(/made already/g)].length, 0);
+  // By the clock: each run has the budget, and plans with it.
+  const clocked = await trm(
+    "compare",
+    ...common.with(7, `${out}-clocked`),
+    ..."--methods none --seeds 1 --budget 77s --json".split(" "),
+    ...ofRuns,
+  );
+  assert.equal(clocked.status, 0, clocked.stderr);
+  const { settings: _, ...config } = JSON.parse(readFileSync(join(`${out}-clocked`, "0-none", "seed-0", "config.json"), "utf8"));
+  assert.equal(config.arguments.budget, "77s");
   assert.match((await trm("compare", ...common, "--methods", "full", "--json")).stderr, /the same --budget, or the same number of --steps/);
 });

@@ -36,6 +36,26 @@ test("a training of an encoder that was killed ends as an unbroken one, bit for 
   );
 });
 
+test("--lr-encoder is the encoder's rate alone; --embedding encoder trains no row", async () => {
+  const course = COURSE.map((word) => (word === "40" ? "1" : word));
+  const trained = async (name: string, ...options: string[]) => {
+    lastLine(await trm("pretrain", ...course, "--tasks", SAMPLE, "--out", join(folder, name), ...options));
+    return loadCheckpoint(join(folder, name));
+  };
+  const [slow, fast] = [
+    await trained("slow", ...ENCODER, "--lr-encoder", "1e-4"),
+    await trained("fast", ...ENCODER, "--lr-encoder", "1e-1"),
+  ];
+  assert.deepEqual(slow.trunk, fast.trunk);
+  assert.notDeepEqual(slow.encoder, fast.encoder);
+  const alone = await trained("encoder-alone", "--embedding", "encoder", "--encoder-layers", "1");
+  assert.equal(alone.config.encoder?.layers, 1);
+  assert.ok(
+    alone.puzzleEmbedding.std.every((value) => value === 0),
+    "there are no rows that could differ",
+  );
+});
+
 test("zero-shot answers are those of the encoder's rows: others than from the mean, the same from one worker and from two", async () => {
   const answersOf = async (name: string, ...options: string[]): Promise<string> => {
     const out = join(folder, name, "submission.json");

@@ -14,7 +14,7 @@ interface Container {
   readonly image: string;
   readonly command?: string[];
   readonly args: string[];
-  readonly env: { readonly name: string; readonly value: string }[];
+  readonly env: { readonly name: string; readonly value?: string }[];
   readonly resources: { readonly limits?: Record<string, number> };
 }
 interface Job {
@@ -77,6 +77,16 @@ test("both jobs speak of the same image and number of shards, and a shard asks f
   assert.ok(shard.args.includes(`--require-gpus=${shard.resources.limits!["nvidia.com/gpu"]}`));
 });
 
+test("a variable that is worked into others stands before them: Kubernetes knows no other, and would put a job's index last", () => {
+  for (const job of [shards, merge]) {
+    const known = new Set<string>();
+    for (const { name, value } of containerOf(job).env) {
+      for (const [, used] of (value ?? "").matchAll(/\$\((\w+)\)/g)) assert.ok(known.has(used!), `${name} needs ${used}`);
+      known.add(name);
+    }
+  }
+});
+
 test("the jobs' commands, as processes: a submission stands before any shard has begun, and the merge ends when all have ended", async () => {
   const work = join(folder, "work");
   mkdirSync(work);
@@ -100,7 +110,7 @@ test("the jobs' commands, as processes: a submission stands before any shard has
     ...more: string[]
   ): { child: ChildProcess; ended: Promise<{ status: number | null; said: string }> } => {
     const { command, args, env } = containerOf(job);
-    const variables = Object.fromEntries(env.map(({ name, value }) => [name, here(value, index)]));
+    const variables = Object.fromEntries(env.flatMap(({ name, value }) => (value === undefined ? [] : [[name, here(value, index)]])));
     const words = args.filter((arg) => !arg.startsWith("--require-gpus")).map((arg) => here(arg, index));
     const [program, ...rest] = command ?? [process.execPath, BUNDLE];
     const child = spawn(program!, [...rest, ...words, ...more], { env: { ...process.env, TMPDIR: scratch, ...variables, ...settings } });

@@ -53,6 +53,27 @@ test("run --method latent-search goes on from the start that is clearly better, 
   assert.ok(Math.max(...ids) <= 6 * 4, `rows of other starts are left: ${ids}`);
 });
 
+test("latent-search tries what the checkpoint's encoder makes of the demonstrations, too", async () => {
+  const options = "--method latent-search --search-starts 3 --search-share 0.5 --steps 2 --workers 1".split(" ");
+  const { result } = await adapted("search-encoded", "--checkpoint", resolve("checkpoints/sample"), ...options);
+  assert.deepEqual(result.chosenStarts!.starts, ["mean", "encoder", "normal"]);
+  // What an encoder that knows the kinds makes is nearer than the mean from the beginning.
+  assert.ok(result.chosenStarts!.chosen.includes(1), `${result.chosenStarts!.chosen}`);
+});
+
+test("run --scratch leaves the checkpoint's weights out, and the rest of the course as it is", async () => {
+  const { trunk, config } = loadCheckpoint(await toyCheckpoint());
+  const trained = flattenParameters(trunk, parameterLayout(config.model));
+  const away = async (name: string, ...options: string[]): Promise<number> => {
+    const { state } = await adapted(name, "--steps", "1", "--workers", "1", ...options);
+    const weights = state.state.get("weights")!.data;
+    const length = (of: (i: number) => number): number => Math.sqrt(trained.reduce((sum, _, i) => sum + of(i) ** 2, 0));
+    return length((i) => weights[i]! - trained[i]!) / length((i) => trained[i]!);
+  };
+  assert.ok((await away("from-checkpoint")) < 0.1);
+  assert.ok((await away("from-scratch", "--scratch")) > 0.5);
+});
+
 test("--embedding factored: pre-training keeps codes in the checkpoint, an adaptation goes on from them with a row for each task", async () => {
   const checkpoint = join(folder, "factored");
   const shape = "--hidden-size 16 --num-heads 2 --batch-size 8 --canvas 8 --variants 5 --engine wasm --embedding factored --lr-puzzle 0.1";

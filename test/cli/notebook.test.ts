@@ -309,6 +309,19 @@ test("a damaged bundle ends a rehearsal with an error; in the rerun fallback ans
   assert.ok(!existsSync(join(rerun.working, "run-1")));
 });
 
+test("on Kaggle a saved version that had to do with less ends with an error, once its submission is there; unless that is meant", {
+  skip,
+}, async () => {
+  const settings = { KAGGLE_KERNEL_RUN_TYPE: "Batch", TRM_OPTIONS: `${DEMO} --engine wasm --steps 1`, TRM_PLACEHOLDER_BUDGET: "60s" };
+  const strict = await execute("strict", { publicTasks: SAMPLE_TASKS }, settings);
+  assert.equal(strict.status, 1);
+  assert.match(strict.printed, /wrong is what stands after !!! above \(1\); the rerun would go on all the same/);
+  await assertValid(join(strict.working, "submission.json"));
+  const meant = await execute("meant", { publicTasks: SAMPLE_TASKS }, { ...settings, TRM_STRICT: "0" });
+  assert.equal(meant.status, 0, meant.printed);
+  assert.match(meant.printed, /!!! NO TENSORFLOW/);
+});
+
 test("a changed weight is noticed by doctor: an error in a rehearsal, told in the rerun, which goes on", { skip }, async () => {
   const attach = (bundle: string): void => {
     const weights = readFileSync(join(bundle, "model.safetensors"));

@@ -286,6 +286,20 @@ test("a checkpoint has the settings that suit its adaptation from its recipe, or
   ]);
 });
 
+test("a signal ends a training with all that it has learned, and the status tells of it; --resume alone goes on and keeps the state up to date", async () => {
+  const training = start(...into("signalled"), ...LIVES, "--steps", "100000", "--workers", "1", "--save-every", "1");
+  await training.said(/: step [1-9]/);
+  training.child.kill("SIGTERM");
+  const { status, stderr } = await training.ended;
+  assert.equal(status, 143, stderr);
+  const stateStep = (): number => Number(loadTrainingState(join(folder, "signalled-state"))!.record.step);
+  const step = stateStep();
+  assert.ok(step > 0);
+  const [state, more] = [join(folder, "signalled-state"), ["--engine", "wasm", "--steps", `${step + 2}`, "--json"]];
+  const result = lastLine(await trm("pretrain", "--resume", state, "--out", join(folder, "signalled"), ...more));
+  assert.deepEqual([result.steps, stateStep()], [step + 2, step + 2]);
+});
+
 test("a worker that is killed is started again, and the course is finished", async () => {
   const training = start(...into("lost"), ...LIVES, "--steps", "300", "--workers", "2", "--save-every", "0.3");
   await training.said(/: step [1-9]/);

@@ -148,8 +148,16 @@ test("--plan-only without a device measures here, and tells what a step takes", 
     stderr,
     /plan of 10m:\n.*start .*\n.*train .* steps at .* warm-up; \d+ interim predictions under \d+ variants?, .* each, scored\n/,
   );
-  const { plan } = JSON.parse(stdout.trimEnd().split("\n").at(-1)!) as { plan: { trainSeconds: number } };
+  const { plan, phases } = JSON.parse(stdout.trimEnd().split("\n").at(-1)!) as {
+    plan: { trainSeconds: number };
+    phases: { name: string; steps?: number }[];
+  };
   assert.ok(plan.trainSeconds > 300);
+  assert.deepEqual(
+    phases.map(({ name }) => name),
+    ["start", "train", "predict", "reserve"],
+  );
+  assert.ok(phases[1]!.steps! > 10, "as many as the measured time of a step lets fit");
   assert.ok(!readdirSync(folder).includes("unwritten.json"));
 });
 

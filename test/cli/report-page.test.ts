@@ -209,6 +209,19 @@ test("tasks are searched, filtered, sorted, walked through with keys, and linked
     sizes,
     sizes.slice().sort((a, b) => b - a),
   );
+  const share = (id: string): number =>
+    Math.min(
+      ...candidates[id]!.map(([first, ...rest]) => (first ? first.votes / rest.reduce((sum, { votes }) => sum + votes, first.votes) : 0)),
+    );
+  for (const [label, sign] of [
+    ["vote share, least first", 1],
+    ["vote share, most first", -1],
+  ] as const) {
+    await order.selectOption({ label });
+    const shares = (await listed(page)).map(share);
+    assert.ok(new Set(shares).size > 2, `${shares}: nothing to sort by`);
+    for (const [i, value] of shares.slice(1).entries()) assert.ok(sign * (value - shares[i]!) > -1e-9, `${label}: ${shares}`);
+  }
   await order.selectOption({ label: "as in the file" });
   assert.deepEqual(await listed(page), all);
 

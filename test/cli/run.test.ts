@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   assertValid,
   childrenOf,
+  folder,
   keysInOrder,
   largeTasks,
   lastLine,
@@ -93,6 +94,8 @@ test("run --tasks and --limit work on some tasks and give the others fallbacks",
   const [first, second, third] = sampleIds as [string, string, string];
   const some = await runArguments("some", "30s");
   const result = lastLine(await trm(...some.args, "--tasks", `${third},${first}`, "--method", "none", "--workers", "1", "--json"));
+  const [bytes] = result.workerRssBytes as number[];
+  assert.ok(bytes! > 10 * MIB, `${bytes}: told by workers that do nothing but predict, too`);
   assert.deepEqual(ids(some.out), sampleIds);
   await assertValid(some.out);
   const answered = (folder: string): string[] => {
@@ -134,6 +137,16 @@ test("run --leave-out holds demonstrations back and tells how well they are answ
   assert.notEqual(before!.lmLoss, after!.lmLoss);
   assert.equal(leaving.testInputs, 22, "tests are answered as ever, left-out pairs are none of them");
   assert.equal(lastLine(await trm(...args, "--steps", "0", "--json")).leftOut, undefined);
+});
+
+test("a run folder has the submission too, wherever else it goes", async () => {
+  const { args, out } = await runArguments("elsewhere", "60s");
+  const runDir = join(folder, "elsewhere-run");
+  const running = start(...args, "--run-dir", runDir, "--limit", "2", "--method", "none", "--workers", "1", "--json");
+  await running.said(/fallback answers for all/);
+  lastLine(await running.ended);
+  assert.equal(readFileSync(join(runDir, "submission.json"), "utf8"), readFileSync(out, "utf8"));
+  await assertValid(out);
 });
 
 test("run --sync none has each of two workers adapt to its own tasks, and answers all of them", async () => {

@@ -59,6 +59,19 @@ test("the parts of all shards make one submission, in any order, with what each 
     assert.equal(readFileSync(join(folder, "turned", name), "utf8"), readFileSync(join(folder, "merged", name), "utf8"));
 });
 
+test("shards of some of the tasks are joined with all of the file: the others have fallback answers", async () => {
+  const some = ["--canvas", "6", "--limit", "12"];
+  const files = [await shard("some-0", "0/2", ...some), await shard("some-1", "1/2", ...some)];
+  const worked = files.flatMap((path) => read(path).part!.shard.tasks);
+  assert.ok(worked.length > 1 && worked.length < 12, `${worked.length} of 12 tasks fit the canvas`);
+  const result = lastLine(await trm("merge", ...files, "--challenges", SAMPLE, "--expect", "2", "--out", out("some"), "--json"));
+  assert.deepEqual([result.tasks, result.missingShards], [20, []]);
+  await assertValid(out("some"));
+  const { status, stderr } = await trm("merge", files[0]!, parts[1]!, "--challenges", SAMPLE, "--out", out("mixed"));
+  assert.equal(status, 1);
+  assert.match(stderr, /is foreign: made with other settings/);
+});
+
 test("a missing, foreign or repeated part is refused, and nothing is written", async () => {
   const [first, second, third] = parts as [string, string, string];
   const refused = async (files: string[], message: RegExp, ...options: string[]): Promise<void> => {

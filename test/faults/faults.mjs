@@ -194,6 +194,7 @@ export const FAULTS = {
     needs: smallDisk.needs,
     prepare: (trial, random) => smallDisk.mount(trial, random.pick(["4m", "12m", "32m"])),
     act: async (trial, random) => {
+      trial.statuses = [0, 1]; // 1 where the last answers find no room
       await fill(trial);
       trial.hit = true;
       if (random.chance(0.5)) return;
@@ -207,6 +208,7 @@ export const FAULTS = {
     needs: smallDisk.needs,
     prepare: (trial, random) => smallDisk.mount(trial, random.pick(["4m", "12m", "32m"])),
     act: async (trial, random) => {
+      trial.statuses = [0, 1];
       await fill(trial);
       await trial.until(trial.now + random.between(0, 2));
       await signalWorker(trial, random, "SIGKILL");

@@ -41,10 +41,13 @@ configure() {
     taken "$address" "$port" || taken "$address" $((port + 1)) || break
   done
   memory=$(awk '/^MemTotal/ {print int($2 / 1024)}' /proc/meminfo)
-  mkdir -p "$dir"/{run,log,state,spool,munge}
+  mkdir -p "$dir"/{run,log,state,spool,munge,gpu}
   chmod 755 "$dir" "$dir/run" "$dir/munge"
   chmod 700 "$dir/log" "$dir/state" "$dir/spool"
   (umask 077; head -c 1024 /dev/urandom >"$dir/munge/key")
+  # GPUs that are none: they set CUDA_VISIBLE_DEVICES in a job that asks for them.
+  local gpu; for gpu in 0 1 2 3; do ln -sfn /dev/null "$dir/gpu/gpu$gpu"; done
+  printf 'NodeName=%s Name=gpu File=%s/gpu/gpu[0-3]\n' "$host" "$dir" >"$dir/gres.conf"
   cat >"$dir/slurm.conf" <<CONF
 ClusterName=onenode
 SlurmctldHost=$host($address)
@@ -76,7 +79,8 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=5
 MinJobAge=86400
-NodeName=$host NodeAddr=$address CPUs=8 RealMemory=$memory State=UNKNOWN
+GresTypes=gpu
+NodeName=$host NodeAddr=$address CPUs=8 RealMemory=$memory Gres=gpu:4 State=UNKNOWN
 PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP
 CONF
   printf 'CgroupAutomount=no\nConstrainCores=no\nConstrainRAMSpace=no\nConstrainDevices=no\n' >"$dir/cgroup.conf"

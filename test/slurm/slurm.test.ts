@@ -117,20 +117,25 @@ test("shards stopped before their limit, requeued, crashed and killed go on, and
     assert.equal(textOf(join(run, name)), textOf(join(folder, "hand", name)), name);
 });
 
-test("a shard that can't begin is named by the merge, its tasks get fallback answers, and it is not tried for ever", {
+test("a shard that can't begin is named by the merge, its tasks get fallback answers, and it is not tried for ever; each has its GPU", {
   skip: without,
 }, async () => {
   const run = join(folder, "refused");
   const common = ["--challenges", SAMPLE, "--checkpoint", await toyCheckpoint(), "--budget", "60s"];
-  const options = ["--folder", run, "--rounds", "2", "--json"];
+  const options = ["--folder", run, "--rounds", "2", "--gpus", "1", "--json"];
   lastLine(
     await trm("slurm", "--shards", "2", ...common, ...options, "--", ...QUICK, "--workers", "1", "--steps", "1", "--method", "none"),
   );
   const settings = join(run, "settings.sh");
-  put("refused/settings.sh", `${textOf(settings)}\n[ "\${SLURM_ARRAY_TASK_ID:-}" != 1 ] || RUN+=(--canvas 99)\n`);
+  // Slurm's GPUs are none here: what the shards would see of them is written down instead.
+  const without = textOf(settings).replace("--require-gpus 1 ", "");
+  assert.notEqual(without, textOf(settings));
+  const own = `echo "GPUs: \${CUDA_VISIBLE_DEVICES-}" >&2\n[ "\${SLURM_ARRAY_TASK_ID:-}" != 1 ] || RUN+=(--canvas 99)\n`;
+  put("refused/settings.sh", `${without}\n${own}`);
   slurm("bash", join(run, "submit.sh"));
   await allEnded(100, run);
   assert.match(textOf(join(run, "logs/shard-1.log")), /--canvas 99: expected/);
+  for (const shard of [0, 1]) assert.match(textOf(join(run, `logs/shard-${shard}.log`)), /^GPUs: \d$/m);
   const rounds = textOf(join(run, "jobs.log")).trimEnd().split("\n");
   assert.deepEqual(
     rounds.map((line) => line.replaceAll(/job \d+/g, "job")),

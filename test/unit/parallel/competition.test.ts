@@ -80,6 +80,8 @@ test("a search begins with the start that was asked for, tries what the checkpoi
   const of = (start: "mean" | "normal", searchStarts: number) => searchStartsOf({ method: "latent-search", start, searchStarts }, ["mean"]);
   assert.deepEqual(of("mean", 3), ["mean", "normal", "normal"]);
   assert.deepEqual(of("normal", 3), ["normal", "mean", "normal"]);
+  const withEncoder = searchStartsOf({ method: "latent-search", start: "mean", searchStarts: 4 }, ["mean", "encoder"]);
+  assert.deepEqual(withEncoder, ["mean", "encoder", "normal", "normal"]);
   assert.deepEqual(searchStartsOf({ method: "embeddings", start: "mean", searchStarts: 3 }, ["mean"]), []);
 });
 

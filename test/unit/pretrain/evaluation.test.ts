@@ -64,6 +64,15 @@ test("predictions of left-out tests and of trained pairs are counted apart, vote
   });
 });
 
+test("however few different answers there are, each point has the same Ks: those that the votes can tell", async () => {
+  const votes = [0, 1].map((variant) => ({ task: 1, testIndex: 0, variant, color: 4 }));
+  const metrics = await evaluate(predictorOf(votes), { trained: [], evaluated: [TRAINED, EVALUATED[1]!] }, { ...OPTIONS, votes: 12 });
+  assert.deepEqual(
+    Object.keys(metrics!).filter((name) => /^evaluation\/pass@\d+$/.test(name)),
+    [1, 2, 5, 10].map((k) => `evaluation/pass@${k}`),
+  );
+});
+
 test("with nothing to predict there are the rows' curves alone; an evaluation that is stopped gives none", async () => {
   const tasks = { trained: [TRAINED], evaluated: EVALUATED };
   assert.deepEqual(Object.keys((await evaluate(predictorOf([]), tasks, OPTIONS))!), ["rows/within", "rows/length", "rows/compared"]);

@@ -42,6 +42,17 @@ test("the papers' recipes have the released model, rates and batches", () => {
   assert.deepEqual(rates("replication"), [768, 1e-4, 1e-2, 2000, 1, 0.999, 0.1, 100_000]);
   assert.deepEqual(rates("expanded"), [1536, 2e-4, 2e-2, 2000, 1, 0.999, 0.1, 200_000]);
   assert.deepEqual(rates("hard"), [1536, 2e-4, 2e-2, 2000, 1, 0.999, 0.1, 1_000_000]);
+  const measured = (recipe: string) => {
+    const { evaluationTrained, evaluationHeldOut, evaluateEvery, evaluationVariants, variants, translate } = requestOf(recipe).settings;
+    return [evaluationTrained, evaluationHeldOut, evaluateEvery, evaluationVariants, variants, translate];
+  };
+  assert.deepEqual(measured("replication"), [0, 0, 72_000, 1000, 1000, true]);
+  assert.deepEqual(measured("expanded"), [100, 10, 72_000, 1000, 1000, true]);
+  assert.deepEqual(measured("hard"), [100, 10, 72_000, 1000, 1000, true]);
+  const expected = (recipe: string) => PRETRAINING_RECIPES[recipe]!.expects.map(({ option, tasks }) => `${option} ${tasks}`);
+  assert.deepEqual(expected("replication"), ["--tasks 1000", "--tasks 160", "--evaluation 120"]);
+  assert.deepEqual(expected("expanded"), ["--tasks 1000", "--tasks 160", "--tasks 50", "--evaluation 120"]);
+  assert.deepEqual(expected("hard"), ["--tasks 120", "--evaluation 120"]);
 });
 
 test("a training that is taken up again keeps its shape, and its cycles unless others are given", () => {

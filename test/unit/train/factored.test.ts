@@ -50,8 +50,13 @@ test("all variants of a task have its row, the original nothing else; puzzles of
     assert.deepEqual(parts(firstPuzzleId), [firstPuzzleId]);
     for (let v = 0; v < variants.length; v++) assert.deepEqual(parts(firstPuzzleId + v), [firstPuzzleId, ...codesOf(variants.at(v))]);
   }
-  assert.deepEqual(parts(plan.puzzleCount + 5), parts(5 + plan.puzzleCount));
-  assert.deepEqual(parts(0), [0]);
+  for (const id of [0, plan.puzzleCount, plan.puzzleCount + 5, 2 ** 16 + 1]) assert.deepEqual(parts(id), [id]);
+  // Rows that compete have a row for each task and start, and the codes in common.
+  const { firstPuzzleId, variants } = plan.groups[0]!;
+  const [second, third] = [1, 2].map((start) => start * plan.puzzleCount);
+  const competing = factoredParts(plan, 2);
+  assert.deepEqual(competing(second! + firstPuzzleId + 1), [second! + firstPuzzleId, ...codesOf(variants.at(1))]);
+  assert.deepEqual(competing(third! + firstPuzzleId), [third! + firstPuzzleId]);
 });
 
 test("an embedding is the sum of its rows, and its gradient that of each of them, summed over the batch, by a hand calculation", () => {

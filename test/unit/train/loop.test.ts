@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { type FakeClock, fakeClock } from "../../../src/budget/clock.ts";
 import type { Example } from "../../../src/encode/batch.ts";
 import { type Course, type Progress, ratesAt, TrainingLoop, type Until } from "../../../src/train/loop.ts";
-import type { Replica, StepRates } from "../../../src/train/replica.ts";
+import { Diverged, type Replica, type StepRates } from "../../../src/train/replica.ts";
 
 const COURSE: Course = {
   lrTrunk: 1e-4,
@@ -21,6 +21,7 @@ class PacedReplica {
   step = 0;
   readonly settings = { globalBatch: B };
   readonly rates: StepRates[] = [];
+  loss: (step: number) => number = () => 1;
   readonly #clock: FakeClock;
   readonly #seconds: (step: number) => number;
   readonly exchange: { rank: number; worldSize: number };
@@ -50,7 +51,7 @@ class PacedReplica {
     this.others(control);
     this.step++;
     this.rates.push(rates);
-    return { lmLoss: 1, qHaltLoss: 0, finished: 0, accuracy: 0, exact: 0, qHaltAccuracy: 0, actSteps: 0 };
+    return { lmLoss: this.loss(this.step), qHaltLoss: 0, finished: 0, accuracy: 0, exact: 0, qHaltAccuracy: 0, actSteps: 0 };
   }
 }
 
@@ -96,6 +97,20 @@ test("with a deadline that has passed a first step is still made, and none after
   assert.equal(replica.step, 1);
   assert.equal(await run({ seconds: 0 }), "deadline");
   assert.equal(replica.step, 1);
+});
+
+test("a loss that explodes ends the training as diverged", async () => {
+  const { run, replica, loop } = start(() => 1);
+  replica.loss = (step) => (step < 200 ? 0.1 : 2);
+  await assert.rejects(
+    run({ seconds: 1e6, maxSteps: 1000 }),
+    (error) => error instanceof Diverged && /the loss has risen to/.test(error.message),
+  );
+  assert.ok(replica.step > 200 && replica.step < 300);
+  // Taken back to a state of before, and the rates lower, it goes on.
+  loop.restore({ draws: new Int32Array(B) });
+  replica.loss = () => 0.1;
+  assert.equal(await run({ seconds: 1e6, maxSteps: 1000 }), "steps");
 });
 
 test("a given number of steps ends the run, and a pause interrupts it", async () => {

@@ -5,7 +5,7 @@ import { startEngine } from "../../../src/backend/select.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../../../src/optim/adam-atan2.ts";
 import type { MakeReady } from "../../../src/trace/ready-step.ts";
 import { type Answers, rowsTogether } from "../../../src/train/predict-rows.ts";
-import { ALONE, NotFinite, sliceOf } from "../../../src/train/replica.ts";
+import { ALONE, Diverged, sliceOf } from "../../../src/train/replica.ts";
 import { difference, relativeL2 } from "../../golden/npz.ts";
 import { exampleAt, RATES, stream, TINY, TOKENS, tinyReplica } from "./tiny-replica.ts";
 
@@ -334,7 +334,7 @@ test("a loss that is not finite is told apart from other errors", async () => {
   replica.rows.row(exampleAt(0).puzzleId).fill(Number.NaN);
   await assert.rejects(
     replica.trainStep(stream(6), RATES),
-    (error: unknown) => error instanceof NotFinite && /optimizer step 1/.test(error.message),
+    (error: unknown) => error instanceof Diverged && /optimizer step 1/.test(error.message),
   );
   replica.dispose();
 });
