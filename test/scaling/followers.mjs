@@ -1,10 +1,11 @@
 /**
  * How much a run is slowed by those who follow it: `node test/scaling/followers.mjs [--clients 200] [--seconds 30] [--rounds 4] [--workers CORES]
- * [--engine wasm] [--checkpoint DIR] [--challenges F]`.
+ * [--engine wasm] [--checkpoint DIR] [--challenges F] [--most 2]`.
  *
  * One run with a worker for each core, and one `report --follow` of it. In turn, for so many seconds: the server is halted; it runs and so many clients ask
  * it for its data without a pause, as fast as it answers them. Optimizer steps a second are from the run's metrics. The processor time of server and
- * clients is from the system: where all cores are busy, it is what the run can lose.
+ * clients is from the system: where all cores are busy, it is what the run can lose. Ends with status 1 where the run is slowed by more than --most percent
+ * (2) beyond the standard error.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -23,6 +24,7 @@ const { values } = parseArgs({
     workers: { type: "string", default: String(availableParallelism()) },
     engine: { type: "string", default: "wasm" },
     checkpoint: { type: "string", default: "checkpoints/sample" },
+    most: { type: "string", default: "2" },
     challenges: { type: "string", default: "submission/sample-challenges.json" },
   },
 });
@@ -132,6 +134,7 @@ try {
     ]),
   );
   const share = (value) => `${((100 * value) / (rounds * seconds)).toFixed(1)} % of one core`;
+  if (mean(slower) - standardError(slower) > Number(values.most)) process.exitCode = 1;
   console.log(`slower by ${mean(slower).toFixed(2)} % +- ${standardError(slower).toFixed(2)} (standard error over ${rounds} rounds)`);
   console.log(
     `${(used.answers / rounds / seconds).toFixed(1)} answers a second; server ${share(used.server)}, clients ${share(used.clients)}`,

@@ -1,6 +1,7 @@
 /**
  * Wall clock and greatest memory of a merge of many candidate files: `node test/scaling/merge.mjs [--tasks 10000] [--files 8] [--candidates 10]
- * [--sides 1,30] [--repeats 3]`. Every task has one test input; a candidate's sides are drawn between the two, its votes between 1 and 50.
+ * [--sides 1,30] [--repeats 3] [--most-seconds 20] [--most-megabytes 1000]`. Every task has one test input; a candidate's sides are drawn between the two,
+ * its votes between 1 and 50. Ends with status 1 where the median takes longer, or one merge more memory.
  */
 import { spawn } from "node:child_process";
 import { createWriteStream, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
@@ -17,6 +18,8 @@ const { values } = parseArgs({
     candidates: { type: "string", default: "10" },
     sides: { type: "string", default: "1,30" },
     repeats: { type: "string", default: "3" },
+    "most-seconds": { type: "string", default: "20" },
+    "most-megabytes": { type: "string", default: "1000" },
   },
 });
 const [tasks, files, candidates, repeats] = ["tasks", "files", "candidates", "repeats"].map((name) => counts(name, values[name])[0]);
@@ -78,10 +81,12 @@ try {
   const runs = [];
   for (let i = 0; i < repeats; i++) runs.push(await merge(paths));
   const times = runs.map(({ seconds }) => seconds);
+  const megabytes = Math.max(...runs.map(({ bytes }) => bytes)) / 1e6;
+  if (median(times) > Number(values["most-seconds"]) || megabytes > Number(values["most-megabytes"])) process.exitCode = 1;
   console.log(`${cpus()[0].model}, load ${loadavg()[0].toFixed(1)}`);
   console.log(
     `${files} files of ${tasks} tasks with ${candidates} candidates each, ${(read / 1e6).toFixed(0)} MB: ${median(times).toFixed(1)} s ` +
-      `(${times.map((seconds) => seconds.toFixed(1)).join(", ")}), ${(Math.max(...runs.map(({ bytes }) => bytes)) / 1e6).toFixed(0)} MB at most`,
+      `(${times.map((seconds) => seconds.toFixed(1)).join(", ")}), ${megabytes.toFixed(0)} MB at most`,
   );
 } finally {
   rmSync(folder, { recursive: true, force: true });
