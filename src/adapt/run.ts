@@ -1,6 +1,7 @@
 /** The main job: adapt to the tasks, predict, vote, write; a valid submission stands from the first second to the last. */
 import { dirname } from "node:path";
 import { describeBadTasks } from "../arc/challenges-json.ts";
+import { gpuMemoryInUse } from "../backend/gpus.ts";
 import type { Clock } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
 import { type Plan, reserveOf } from "../budget/planner.ts";
@@ -120,6 +121,7 @@ export class Run {
       const { crew, engine } = await this.#startWorkers(deadline);
       const { pool } = crew;
       engineInWords = engine;
+      this.#tellGpuMemory("workers are ready");
       seconds.load = this.#clock.now() - (this.#state.earlier ? began : 0);
       const context: RunContext = {
         request: this.#request,
@@ -149,6 +151,7 @@ export class Run {
       if (notes.phase === "start") await timed("predict", measured);
       if (plan.trainSeconds > 0 && notes.phase !== "predict") {
         const trained = await timed("adapt", () => train(context, pool, plan, perPrediction));
+        this.#tellGpuMemory("it has trained");
         steps = trained.steps;
         this.#failed ||= trained.failed;
       }
@@ -156,6 +159,7 @@ export class Run {
       if (steps > 0) await timed("predict", measured);
       const trained = !this.#failed && isTrained(this.#request, record.notes, this.#clock.now());
       const predicted = await timed("predict", () => predict(context, pool, record.notes.plan ?? plan));
+      this.#tellGpuMemory("it has predicted");
       this.#predicted = { ...predicted, complete: predicted.complete && trained };
     };
     const worked = work().catch((error: unknown) => {
@@ -228,6 +232,14 @@ export class Run {
     const text = `the run is taken up again in phase ${notes.phase}, with ${this.#answers.votes} votes; ${formatDuration(this.#clock.now())} have passed, ${formatDuration(Math.max(0, left))} are left`;
     this.#log.emit("info", "resumed", text, { phase: notes.phase, votes: this.#answers.votes });
     if (this.#answers.votes > 0) this.#answers.write();
+  }
+
+  /** Engines keep what they have taken: at the end of a phase it is the most that the phase took. */
+  #tellGpuMemory(when: string): void {
+    const hasTime = this.#end() - this.#now() > 60; // the driver can be slow to answer
+    if (this.#request.gpus === 0 || this.#request.rehearsal || !hasTime) return;
+    const inUse = gpuMemoryInUse();
+    if (inUse !== undefined) this.#log.emit("info", "gpu-memory", `GPU memory in use when ${when}: ${inUse}`);
   }
 
   async #startWorkers(deadline: number): Promise<{ crew: Crew; engine: string }> {

@@ -64,6 +64,26 @@ function numbersOf(property: string): number[] {
     .map(Number);
 }
 
+/** Mebibytes that are in use, and that there are, of each GPU in the driver's order; throws where it can't tell. */
+export type GpuUseProbe = () => readonly (readonly [number, number])[];
+
+const driverUseProbe: GpuUseProbe = () => {
+  const [used, total] = [numbersOf("memory.used"), numbersOf("memory.total")];
+  return used.map((mebibytes, i) => [mebibytes, total[i]!]);
+};
+
+/** What memory of the GPUs is in use, by this process or others, in words; undefined where the driver doesn't tell. */
+export function gpuMemoryInUse(probe: GpuUseProbe = driverUseProbe): string | undefined {
+  try {
+    const inUse = probe().filter(([used, total]) => used >= 0 && total > 0);
+    if (inUse.length === 0) return undefined;
+    const gib = (mebibytes: number): string => (mebibytes / 1024).toFixed(1);
+    return inUse.map(([used, total], i) => `${i}: ${gib(used)} of ${gib(total)} GiB`).join("; ");
+  } catch {
+    return undefined; // not told
+  }
+}
+
 /** Bytes of memory of each GPU in the driver's order; throws where it can't tell. */
 export type GpuMemoryProbe = () => number[];
 

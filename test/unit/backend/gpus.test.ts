@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { countGpus, gpuIds } from "../../../src/backend/gpus.ts";
+import { countGpus, gpuIds, gpuMemoryInUse } from "../../../src/backend/gpus.ts";
 
 const FOUR = [() => ["GPU 0", "GPU 1", "GPU 2", "GPU 3"]];
 
@@ -26,4 +26,24 @@ test("a probe that can't be made gives way to the next", () => {
     throw new Error("no such program");
   };
   assert.deepEqual(gpuIds([fails, ...FOUR], "0,1"), ["0", "1"]);
+});
+
+test("memory in use is told for each GPU, and nothing where the driver says nothing", () => {
+  assert.equal(
+    gpuMemoryInUse(() => [
+      [12_288, 23_034],
+      [512, 23_034],
+    ]),
+    "0: 12.0 of 22.5 GiB; 1: 0.5 of 22.5 GiB",
+  );
+  assert.equal(
+    gpuMemoryInUse(() => [[Number.NaN, Number.NaN]]),
+    undefined,
+  );
+  assert.equal(
+    gpuMemoryInUse(() => {
+      throw new Error("no such program");
+    }),
+    undefined,
+  );
 });
