@@ -12,6 +12,7 @@ import { setUp } from "../adapt/setup.ts";
 import { partOf, type RunIdentity, shareOf } from "../adapt/shard.ts";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
 import type { Entry } from "../arc/challenges-json.ts";
+import { quoted } from "../arc/grid-json.ts";
 import { TASKS_FILE, writeRunTasks } from "../arc/run-tasks-file.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import type { Task } from "../arc/task.ts";
@@ -25,7 +26,7 @@ import { RehearsalClock, realClock } from "../budget/clock.ts";
 import { parseDuration } from "../budget/duration.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import type { Recipe, SettingName } from "../config/recipe.ts";
-import { messageOf, UserError } from "../errors.ts";
+import { InputError, messageOf, UserError } from "../errors.ts";
 import { type EventLog, openEventLog } from "../events.ts";
 import { fallbackSubmission } from "../submission/fallback.ts";
 import { validateSubmission } from "../submission/validate.ts";
@@ -110,6 +111,11 @@ export async function executeRun(
     const askedWorkers = parseWorkers(args.workers);
     const wishes = memoryWishes(args);
     const challenges = readChallenges(args.challenges!);
+    if (args.strict && challenges.bad.length > 0)
+      throw new InputError(
+        `--strict ${args.challenges}`,
+        challenges.bad.flatMap(({ id, problems }) => problems.map((problem) => `task ${quoted(id)}, ${problem}`)),
+      );
     if (args.leaveOut !== undefined && !(Number.isInteger(args.leaveOut) && args.leaveOut >= 0))
       throw new UserError(`--leave-out ${args.leaveOut}: expected a whole number from 0 up`);
     if (resolved.recipe.haltingPairs === "held-out" && !args.leaveOut)

@@ -39,6 +39,8 @@ export interface RunArgs extends RehearsalArgs, MemoryArgs {
   seed?: string;
   json?: boolean;
   quiet: boolean;
+  /** not of `evaluate` */
+  strict?: boolean;
   logLevel?: LogLevel;
 }
 

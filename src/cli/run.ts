@@ -63,6 +63,11 @@ export const runCommand: CommandModule<object, RunArgs> = {
         })
         .option("limit", { type: "number", describe: "work on the first N tasks only; the others get fallback answers" })
         .option("tasks", { type: "string", describe: "work on these task ids only, comma-separated" })
+        .option("strict", {
+          type: "boolean",
+          default: false,
+          describe: "stop where a task of the file is bad; without it such a task gets fallback answers and a warning",
+        })
         .option("quiet", { type: "boolean", default: false, describe: "warnings and errors alone; no progress, no table" })
         .option("leave-out", {
           type: "number",

@@ -30,7 +30,7 @@ const TYPES = { bool: "boolean", int: "number", num: "number", text: "string" } 
 export function withConfigFlag<T>(y: Argv<T>, group: string, before: string): Argv<T> {
   return y.option("config", {
     type: "string",
-    describe: `JSON file of settings by name; flags go before it, it goes before ${before}`,
+    describe: `JSON or YAML file of settings by name; flags go before it, it goes before ${before}`,
     group,
   }) as unknown as Argv<T>;
 }

@@ -1,4 +1,5 @@
 /** Puts settings together: defaults < checkpoint or preset < config file < flags, and remembers where each value is from. */
+import { parse } from "yaml";
 import * as z from "zod";
 import { InputError, messageOf, UserError } from "../errors.ts";
 import { PRESETS } from "./presets.ts";
@@ -90,17 +91,19 @@ export function resolveSettings<Table extends SettingsTable>(table: Table, layer
   return { values: Object.fromEntries(values) as unknown as Values<Table>, origins };
 }
 
-/** The settings in a config file. @throws UserError or InputError where it holds anything else */
+/** The settings in a config file, JSON or, by its name, YAML. @throws UserError or InputError where it holds anything else */
 export function parseConfig(table: SettingsTable, { text, where }: ConfigText): Record<string, unknown> {
+  const isYaml = /\.ya?ml$/i.test(where);
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = isYaml ? parse(text) : JSON.parse(text);
   } catch (error) {
-    throw new UserError(`${where}: not JSON: ${messageOf(error)}; expected an object such as {"batchSize": 128}`, { cause: error });
+    throw new UserError(`${where}: not ${isYaml ? "YAML" : "JSON"}: ${messageOf(error)}; expected an object such as {"batchSize": 128}`, {
+      cause: error,
+    });
   }
   const parsed = z.record(z.string(), z.unknown()).safeParse(value);
-  if (!parsed.success || Array.isArray(value))
-    throw new UserError(`${where}: expected a JSON object of settings such as {"batchSize": 128}`);
+  if (!parsed.success || Array.isArray(value)) throw new UserError(`${where}: expected an object of settings such as {"batchSize": 128}`);
   return checkSettings(table, parsed.data, where);
 }
 

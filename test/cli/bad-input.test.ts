@@ -52,6 +52,9 @@ test("one bad task costs that task: a warning that names the spot, its fallback,
   const tasks = [...bad.map(([id, task]) => `"${id}": ${task}`), `"good": ${GOOD}`];
   const challenges = put("some-bad.json", `{${tasks.join(", ")}}`);
   const { args, out } = await runArguments("some-bad", "30s", challenges);
+  const strict = await trm(...args, "--strict");
+  assert.equal(strict.status, 1);
+  for (const [id, , spot] of bad) assert.match(strict.stderr, spot, id);
   const ended = await trm(...args, "--steps", "1", "--workers", "1", "--json");
   const result = lastLine(ended);
   for (const [id, , spot] of bad) assert.match(ended.stderr, new RegExp(`warning: .*some-bad\\.json: ${spot.source}`), id);

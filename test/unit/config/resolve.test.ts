@@ -92,7 +92,15 @@ test("an unknown preset, a file that is not JSON and one that is no object are t
     () => resolveRecipe(undefined, { text: "{", where: "my.json" }, {}),
     (e) => e instanceof UserError && /my\.json: not JSON/.test(e.message),
   );
-  for (const value of [[], 3, null, "x"]) assert.throws(() => resolveRecipe(undefined, file(value), {}), /expected a JSON object/);
+  for (const value of [[], 3, null, "x"]) assert.throws(() => resolveRecipe(undefined, file(value), {}), /expected an object of settings/);
+});
+
+test("a file whose name says so is YAML", () => {
+  const text = "# slower\nlrTrunk: 5e-5\nvoteVariants: 64\ntranslate: false\n";
+  const { recipe, origins } = resolveRecipe(undefined, { text, where: "my.yaml" }, {});
+  assert.deepEqual([recipe.lrTrunk, recipe.voteVariants, recipe.translate, origins.translate], [5e-5, 64, false, "config file"]);
+  assert.throws(() => resolveRecipe(undefined, { text: "a: [", where: "my.yml" }, {}), /my\.yml: not YAML/);
+  assert.throws(() => resolveRecipe(undefined, { text, where: "my.json" }, {}), /my\.json: not JSON/);
 });
 
 test("every default and every preset is within its own bounds, and stands in the table", () => {
