@@ -6,7 +6,7 @@ import type { EventLog } from "../events.ts";
 import type { Prediction, PredictionItem } from "../parallel/job.ts";
 import { writeCandidates } from "../predict/candidate-file.ts";
 import type { Vote, VoteEntry } from "../predict/vote-log-file.ts";
-import { scoreAnswers, scoreToJson } from "../score/pass-at-k.ts";
+import { scoreAnswers, scoreToJson, submittable } from "../score/pass-at-k.ts";
 import { chooseAttempts } from "../submission/choose.ts";
 import { writeSubmission } from "../submission/write.ts";
 import { type HaltingScale, type Weigher, weigherOf, weighersFor } from "../vote/weighting.ts";
@@ -175,7 +175,7 @@ export class Answers {
     const { solutions, chosen } = this.#request;
     if (!solutions) return {};
     const asked = new Map(chosen.flatMap(({ id }) => (solutions.has(id) ? [[id, solutions.get(id)!] as const] : [])));
-    return scoreToJson(scoreAnswers(this.#ballot.rankedAll(chosen, weigher), asked, ks));
+    return scoreToJson(scoreAnswers(submittable(this.#ballot.rankedAll(chosen, weigher)), asked, ks));
   }
 
   /** What the same votes would have scored, each counting as the weighting says; only those weightings that the votes tell enough for. */

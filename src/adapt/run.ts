@@ -2,7 +2,7 @@
 import { dirname } from "node:path";
 import { describeBadTasks } from "../arc/challenges-json.ts";
 import { gpuMemoryInUse } from "../backend/gpus.ts";
-import type { Clock } from "../budget/clock.ts";
+import { type Clock, MAX_TIMER_MILLIS } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
 import { type Plan, reserveOf } from "../budget/planner.ts";
 import { messageOf, UserError } from "../errors.ts";
@@ -111,8 +111,12 @@ export class Run {
     let engineInWords: string = this.#request.engine.engine;
     // However the work goes, this is when it is over.
     const cut = new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Math.max(0, (deadline - this.#now()) * 1000 * this.#clock.timeScale));
-      timer.unref();
+      const wait = (): void => {
+        const millis = Math.max(0, (deadline - this.#now()) * 1000 * this.#clock.timeScale);
+        const timer = setTimeout(millis > MAX_TIMER_MILLIS ? wait : resolve, Math.min(millis, MAX_TIMER_MILLIS));
+        timer.unref();
+      };
+      wait();
     });
     const work = async (): Promise<void> => {
       if (items.length === 0) return this.#log.emit("warn", "nothing", "no test input to work on; the fallback answers stand");
@@ -236,10 +240,11 @@ export class Run {
 
   /** Engines keep what they have taken: at the end of a phase it is the most that the phase took. */
   #tellGpuMemory(when: string): void {
-    const hasTime = this.#end() - this.#now() > 60; // the driver can be slow to answer
-    if (this.#request.gpus === 0 || this.#request.rehearsal || !hasTime) return;
-    const inUse = gpuMemoryInUse();
-    if (inUse !== undefined) this.#log.emit("info", "gpu-memory", `GPU memory in use when ${when}: ${inUse}`);
+    if (this.#request.gpus === 0 || this.#request.rehearsal) return;
+    const tell = (inUse: string | undefined): void => {
+      if (inUse !== undefined && !this.#stopped) this.#log.emit("info", "gpu-memory", `GPU memory in use when ${when}: ${inUse}`);
+    };
+    void gpuMemoryInUse().then(tell, () => {}); // the driver can be slow to answer: nobody waits for it
   }
 
   async #startWorkers(deadline: number): Promise<{ crew: Crew; engine: string }> {

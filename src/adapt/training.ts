@@ -8,6 +8,8 @@ import { chooseStarts } from "./latent-search.ts";
 import { planAgain } from "./plan-phases.ts";
 
 /** The plan is looked at again after this share of the training, and at least after so many steps. */
+/** Why a worker trains no more. */
+const ENDED: readonly string[] = ["steps", "diverged", "late"];
 const REPLAN_SHARE = 0.05;
 const REPLAN_STEPS = 8;
 
@@ -52,11 +54,13 @@ export async function train(context: RunContext, pool: WorkerPool, firstPlan: Pl
     if (context.stopped()) return { steps, failed: false };
     const [first] = trained;
     if (!first) return failedInAll(context);
-    ({ step: steps, stepSeconds } = first);
-    const { why } = first;
-    if (trained.every((each) => each.why === "diverged" || each.why === "late") || why === "steps") break;
+    // Workers apart can fare differently: those decide that have more to train.
+    const open = trained.filter(({ why }) => !ENDED.includes(why));
+    const { why } = open[0] ?? first;
+    ({ step: steps, stepSeconds } = open[0] ?? first);
+    if (open.length === 0) break;
     // A first step that compiles can end a stretch with time left for more.
-    if (why === "deadline" && stretch >= final && now() + 2 * stepSeconds >= final) break;
+    if (open.every((each) => each.why === "deadline") && stretch >= final && now() + 2 * stepSeconds >= final) break;
     record.note({ steps });
     await context.learning?.note(context, pool);
     if (why === "paused" || (interims < count && stretch >= due)) {

@@ -45,10 +45,10 @@ export async function zeroRound(context: RunContext, pool: WorkerPool): Promise<
   const chunk = Math.min(setup.microBatch, Math.max(1, Math.floor(1 / Math.max(1e-3, warm))), Math.ceil(items.length / workers));
   const second = items.slice(probe.length, probe.length + workers * chunk);
   await pool.predict(second, { ...base, chunk });
-  if (isEncodedFirst(request) && made > 0) {
-    // Once more with the rows that the encoder has made by now: later predictions have rows of a table.
+  if (isEncodedFirst(request) || second.length === 0) {
+    // Once more what was asked already: nothing is compiled for it, and the encoder has made its rows. Later predictions have rows of a table.
     [spent, made] = [0, 0];
-    await pool.predict(second, { ...base, chunk });
+    await pool.predict(second.length > 0 ? second : probe, { ...base, chunk });
   }
   const perPrediction = made > 0 ? spent / made : warm;
   const rest = items.slice(probe.length + second.length);

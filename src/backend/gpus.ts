@@ -1,6 +1,7 @@
 /** How many GPUs the driver shows, and what memory they have; asks no tensor library. */
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { runTool } from "./run-tool.ts";
 
 /** Lists GPUs, one line each; throws where it can't tell. */
 export type GpuProbe = () => string[];
@@ -50,11 +51,15 @@ export function leastCapability(probe: () => number[] = driverCapabilityProbe): 
   }
 }
 
+/** Has nvidia-smi tell of those GPUs alone that this process may use. */
+function onlyVisible(): string[] {
+  const visible = process.env.CUDA_VISIBLE_DEVICES?.trim();
+  return visible ? [`--id=${visible}`] : [];
+}
+
 /** A number that nvidia-smi knows of each GPU that CUDA_VISIBLE_DEVICES leaves to this process. */
 function numbersOf(property: string): number[] {
-  const visible = process.env.CUDA_VISIBLE_DEVICES?.trim();
-  const of = visible ? [`--id=${visible}`] : [];
-  return execFileSync("nvidia-smi", [`--query-gpu=${property}`, "--format=csv,noheader,nounits", ...of], {
+  return execFileSync("nvidia-smi", [`--query-gpu=${property}`, "--format=csv,noheader,nounits", ...onlyVisible()], {
     encoding: "utf8",
     timeout: 10_000,
     stdio: ["ignore", "pipe", "ignore"],
@@ -64,24 +69,22 @@ function numbersOf(property: string): number[] {
     .map(Number);
 }
 
-/** Mebibytes that are in use, and that there are, of each GPU in the driver's order; throws where it can't tell. */
-export type GpuUseProbe = () => readonly (readonly [number, number])[];
+/** Mebibytes that are in use, and that there are, of each GPU in the driver's order. */
+export type GpuUseProbe = () => Promise<readonly (readonly [number, number])[]>;
 
-const driverUseProbe: GpuUseProbe = () => {
-  const [used, total] = [numbersOf("memory.used"), numbersOf("memory.total")];
-  return used.map((mebibytes, i) => [mebibytes, total[i]!]);
+const driverUseProbe: GpuUseProbe = async () => {
+  const query = ["--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits", ...onlyVisible()];
+  const { stdout } = await runTool("nvidia-smi", query, { timeoutMillis: 10_000 });
+  const lines = stdout.split("\n").filter((line) => line.includes(","));
+  return lines.map((line) => line.split(",").map(Number) as [number, number]);
 };
 
 /** What memory of the GPUs is in use, by this process or others, in words; undefined where the driver doesn't tell. */
-export function gpuMemoryInUse(probe: GpuUseProbe = driverUseProbe): string | undefined {
-  try {
-    const inUse = probe().filter(([used, total]) => used >= 0 && total > 0);
-    if (inUse.length === 0) return undefined;
-    const gib = (mebibytes: number): string => (mebibytes / 1024).toFixed(1);
-    return inUse.map(([used, total], i) => `${i}: ${gib(used)} of ${gib(total)} GiB`).join("; ");
-  } catch {
-    return undefined; // not told
-  }
+export async function gpuMemoryInUse(probe: GpuUseProbe = driverUseProbe): Promise<string | undefined> {
+  const inUse = (await probe()).filter(([used, total]) => used >= 0 && total > 0);
+  if (inUse.length === 0) return undefined;
+  const gib = (mebibytes: number): string => (mebibytes / 1024).toFixed(1);
+  return inUse.map(([used, total], i) => `${i}: ${gib(used)} of ${gib(total)} GiB`).join("; ");
 }
 
 /** Bytes of memory of each GPU in the driver's order; throws where it can't tell. */

@@ -35,6 +35,10 @@ export function runTool(
         : setTimeout(() => {
             timedOut = true;
             child.kill("SIGKILL");
+            // One that hangs in the kernel is not waited for.
+            for (const stream of [child.stdout, child.stderr]) stream.destroy();
+            child.unref();
+            resolve({ missing: false, status: null, signal: "SIGKILL", timedOut, stdout, stderr });
           }, options.timeoutMillis);
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;

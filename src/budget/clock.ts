@@ -1,5 +1,8 @@
 /** Time as a run sees it: seconds since its process started, on a clock that no one can set back. */
 
+/** Node's timers go no further: a longer one fires at once. */
+export const MAX_TIMER_MILLIS = 2 ** 31 - 1;
+
 /** A monotonic clock. */
 export interface Clock {
   /** seconds since the process started */

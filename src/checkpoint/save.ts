@@ -15,7 +15,7 @@ import {
 } from "./load.ts";
 import { encodeSafetensors, type SafetensorsTensor } from "./safetensors.ts";
 import type { Tensor } from "./shapes.ts";
-import { type FileRecords, placeFiles, placeLeftovers, stageFile } from "./staged-files.ts";
+import { type FileRecords, placeFiles, placeLeftovers, removeUnfinished, stageFile } from "./staged-files.ts";
 
 /** What is written into a checkpoint folder. */
 export interface CheckpointContent {
@@ -61,6 +61,7 @@ export function stageCheckpoint(folder: string, content: CheckpointContent): Sta
     for (const [name, shape] of codeShapes(config.model)) expected.set(name, shape);
   }
   refuseProblems(join(folder, MODEL_FILE), weights, expected);
+  removeUnfinished(folder);
   const before = finishPlacing(folder, beside);
   const model = stageFile(folder, MODEL_FILE, encodeSafetensors(asFloat32Entries(weights), { format: "trm" }));
   const configText = `${JSON.stringify({ ...checkedConfig, files: { [MODEL_FILE]: model, ...beside } }, null, 2)}\n`;

@@ -1,6 +1,7 @@
 /** Snapshots of a training under way: two training states that are written in turns, so that a good one stands while the other is replaced. */
 import { mkdirSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
+import { removeUnfinished } from "./staged-files.ts";
 import { type CarryPart, loadTrainingRecord, saveTrainingState, stageCarry, type TrainingState } from "./training-state.ts";
 
 /** Folders of the two states below a snapshot folder. */
@@ -51,6 +52,7 @@ export function writeSnapshot(folder: string, state: TrainingState, carry?: Carr
   const bytes = arrays + 4 * (state.rows?.count ?? 0) * (state.rows?.size ?? 0);
   if (3 * bytes > MAX_BYTES) rmSync(place, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
+  removeUnfinished(place); // what a process that was killed has left takes room
   refuseFullDisk(folder, bytes);
   const staged = carry && stageCarry(place, 0, carry);
   saveTrainingState(place, { ...state, record: { ...state.record, sequence: (newest?.sequence ?? 0) + 1 } }, { carry: staged });

@@ -1,10 +1,14 @@
 /** `compare`: the same tasks and the same time under several methods, starts and seeds. */
-import { mkdirSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync } from "node:fs";
 import { constants } from "node:os";
 import { join, resolve } from "node:path";
 import type { Argv, CommandModule } from "yargs";
+import { tasksSha256 } from "../adapt/run-folder.ts";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
+import type { Task } from "../arc/task.ts";
 import { formatDuration, parseDuration } from "../budget/duration.ts";
+import { CONFIG_FILE, MODEL_FILE } from "../checkpoint/file-names.ts";
 import { armsOf, METHODS, runsOf } from "../compare/arms.ts";
 import { comparisonPlot } from "../compare/plot.ts";
 import { madeAlready, make, type Surroundings } from "../compare/runner.ts";
@@ -12,7 +16,9 @@ import { type Outcome, type Summary, summarize } from "../compare/summary.ts";
 import { comparisonCsv, comparisonTable } from "../compare/table.ts";
 import { UserError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
-import { documentAtEnd } from "./page.ts";
+import { takeLock } from "../files/processes.ts";
+import { sha256Of } from "../files/sha256.ts";
+import { COMPARE_LOCK, documentAtEnd } from "./page.ts";
 import { chooseTasks, fittingTasks, parseCanvas } from "./run-options.ts";
 
 interface CompareArgs {
@@ -82,15 +88,19 @@ async function compare(args: CompareArgs): Promise<void> {
   const given = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
   const options = args._.slice(1).map(String);
   const tell = (text: string): void => console.error(text);
-  const ids = fittingTasks(chooseTasks(challenges.tasks, args), canvasOf(options), tell).map(({ id }) => id);
+  const chosen = fittingTasks(chooseTasks(challenges.tasks, args), canvasOf(options), tell);
+  const ids = chosen.map(({ id }) => id);
   const solutions = new Map(ids.flatMap((id) => (given?.has(id) ? [[id, given.get(id)!] as const] : [])));
   if (solutions.size === 0) throw new UserError("no solution of any of these tasks is known; give --solutions");
   const option = (name: string, value: string | number | undefined): string[] => (value === undefined ? [] : [name, String(value)]);
   mkdirSync(out, { recursive: true });
   // The run under way ends with this process, in order; the comparison is taken up there.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(128 + constants.signals[signal]));
+  const { release } = takeLock(join(out, COMPARE_LOCK), `the comparison ${out}`);
+  process.once("exit", release);
   const surroundings: Surroundings = {
     folder: out,
+    data: await dataSha256(args, options, chosen),
     common: [
       ...["--challenges", resolve(args.challenges), "--checkpoint", resolve(args.checkpoint)],
       ...option("--solutions", args.solutions && resolve(args.solutions)),
@@ -133,9 +143,20 @@ async function compare(args: CompareArgs): Promise<void> {
     writeFileAtomically(join(out, "comparison.json"), `${JSON.stringify(summary, null, 2)}\n`);
     writeFileAtomically(join(out, "comparison.csv"), comparisonCsv(summary));
     writeFileAtomically(join(out, "comparison.svg"), comparisonPlot(summary));
-    documentAtEnd(out, "comparison");
+    documentAtEnd(out, "comparison", outcomes.length < runs.length);
   }
   console.log(json ? JSON.stringify(summary) : comparisonTable(summary));
+}
+
+/** Of what the files hold that the options name: a comparison is not gone on with on other tasks, from another checkpoint or with other settings. */
+async function dataSha256({ checkpoint, arm }: CompareArgs, common: readonly string[], tasks: readonly Task[]): Promise<string> {
+  const words = [...common, ...arm.flatMap((each) => each.split(/\s+/))];
+  const configs = words.flatMap((word, i) => (word === "--config" ? [words[i + 1]!] : word.startsWith("--config=") ? [word.slice(9)] : []));
+  const files = [join(checkpoint, CONFIG_FILE), join(checkpoint, MODEL_FILE), ...configs].filter((path) => existsSync(path));
+  const hashes = await Promise.all(files.map((path) => sha256Of(path)));
+  return createHash("sha256")
+    .update(JSON.stringify([tasksSha256(tasks), ...hashes]))
+    .digest("hex");
 }
 
 /** The canvas that all runs are asked for: tasks that don't fit it are not worked on, and don't count. */

@@ -11,7 +11,7 @@ import { ENGINES } from "../backend/select.ts";
 import { settingFlags, withSettingFlags } from "../config/flags.ts";
 import { RECIPE } from "../config/recipe.ts";
 import { UserError } from "../errors.ts";
-import { type Score, scoreAnswers, scoreTable } from "../score/pass-at-k.ts";
+import { type Score, scoreAnswers, scoreTable, submittable } from "../score/pass-at-k.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
 import { executeRun } from "./execute-run.ts";
 import { withMemoryFlags } from "./memory-flags.ts";
@@ -128,7 +128,7 @@ function solutionsFor({ challenges: path, solutions: solutionsPath, tasks, limit
 function scoreOf(run: Run, solutions: Solutions): Score {
   const answers = new Map<string, { grid: RunAnswer["grid"] }[][]>();
   for (const outcome of run.outcomes()) answers.set(outcome.taskId, [...(answers.get(outcome.taskId) ?? []), [...outcome.answers]]);
-  return scoreAnswers(new Map([...answers].filter(([id]) => solutions.has(id))), solutions);
+  return scoreAnswers(submittable(new Map([...answers].filter(([id]) => solutions.has(id)))), solutions);
 }
 type RunAnswer = ReturnType<Run["outcomes"]>[number]["answers"][number];
 

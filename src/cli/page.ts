@@ -12,18 +12,21 @@ import type { DocumentData, ReportData } from "../report/report-data.ts";
 /** Held by the process that pre-trains. */
 export const PRETRAIN_LOCK = "pretrain.lock";
 
+/** Held by the process that compares. */
+export const COMPARE_LOCK = "compare.lock";
+
 /** What the page of a folder shows. */
 export function gatherPage(folder: string, solutions: string | undefined): ReportData | DocumentData {
   const kind = folderKind(folder);
   if (kind === "run") return gatherReport(readRun(folder, solutions), Date.now());
   if (solutions !== undefined) throw new UserError(`--solutions: ${folder} is the folder of a ${kind}, which has no answers to score`);
-  return gatherDocument(folder, kind, isLocked(join(folder, PRETRAIN_LOCK)), Date.now());
+  return gatherDocument(folder, kind, isLocked(join(folder, kind === "training" ? PRETRAIN_LOCK : COMPARE_LOCK)), Date.now());
 }
 
-/** The page at the end of a pre-training or a comparison, in its folder. What goes wrong is told; nothing else suffers. */
-export function documentAtEnd(folder: string, kind: "training" | "comparison"): void {
+/** The page of a pre-training at its end, or of a comparison, in its folder. What goes wrong is told; nothing else suffers. */
+export function documentAtEnd(folder: string, kind: "training" | "comparison", isRunning = false): void {
   try {
-    writeFileAtomically(join(folder, REPORT_FILE), reportHtml(gatherDocument(folder, kind, false, Date.now())));
+    writeFileAtomically(join(folder, REPORT_FILE), reportHtml(gatherDocument(folder, kind, isRunning, Date.now())));
   } catch (error) {
     console.error(`no report was written (${messageOf(error)}); \`trm report ${folder}\` makes it`);
   }

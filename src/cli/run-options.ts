@@ -9,7 +9,11 @@ import type { Shard } from "../vote/parts.ts";
 /** Seconds that had passed before the process started. */
 export function spentSeconds(startedAt: string | undefined): number {
   if (startedAt === undefined) return 0;
-  if (/^\d{9,}(\.\d+)?$/.test(startedAt)) return Math.max(0, Date.now() / 1000 - Number(startedAt) - performance.now() / 1000);
+  if (/^\d{9,}(\.\d+)?$/.test(startedAt)) {
+    const spent = Date.now() / 1000 - Number(startedAt) - performance.now() / 1000;
+    if (spent < -60) throw new UserError(`--started-at ${startedAt}: lies in the future; expected Unix time in seconds, not milliseconds`);
+    return Math.max(0, spent);
+  }
   return parseDuration(startedAt, "--started-at");
 }
 
@@ -87,7 +91,7 @@ export function chooseTasks(
     const ids = wanted.split(",").map((id) => id.trim());
     const known = tasks.map(({ id }) => id);
     const unknown = ids.filter((id) => !known.includes(id));
-    if (unknown.length > 0) throw new UserError(`--tasks: no task ${unknown.join(", ")}; ${nearest(unknown[0]!, known.slice(0, 20))}`);
+    if (unknown.length > 0) throw new UserError(`--tasks: no task ${unknown.join(", ")}; ${nearest(unknown[0]!, known)}`);
     chosen = tasks.filter(({ id }) => ids.includes(id));
   }
   return limit === undefined ? chosen : chosen.slice(0, limit);

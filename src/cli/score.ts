@@ -10,7 +10,7 @@ import { readAnswers } from "../predict/candidate-file.ts";
 import { haltingScaleOf } from "../report/gather.ts";
 import { readRun } from "../report/read-run-file.ts";
 import { ballotOf, scoresByWeighting, type WeightingScore } from "../report/vote-weights.ts";
-import { scoreAnswers, scoreTable, scoreToJson } from "../score/pass-at-k.ts";
+import { scoreAnswers, scoreTable, scoreToJson, submittable } from "../score/pass-at-k.ts";
 
 interface ScoreArgs {
   file: string;
@@ -40,7 +40,7 @@ export const scoreCommand: CommandModule<object, ScoreArgs> = {
     const solutions = asked ? new Map([...all].filter(([id]) => asked.has(id))) : all;
     if (![...answers.keys()].some((id) => solutions.has(id)))
       throw new UserError(`${file}: answers no task of ${challenges ?? solutionsPath}; are these files of the same set?`);
-    const score = scoreAnswers(answers, solutions);
+    const score = scoreAnswers(submittable(answers), solutions);
     for (const note of score.notes) console.error(`${file}: ${note}`);
     const byWeight = isRun ? runByWeight(given, solutions) : [];
     const named = Object.fromEntries(byWeight.map(({ name, ...shares }) => [name, shares]));

@@ -71,6 +71,8 @@ export function runFolder(place: number, arm: string, seed: string): string {
 
 /** All runs, seed by seed, so that what has been made at any moment is as even as can be. */
 export function runsOf(arms: readonly Arm[], seeds: readonly string[]): ArmRun[] {
+  const twice = seeds.find((seed, i) => seeds.some((other, j) => j < i && runFolder(0, "", other) === runFolder(0, "", seed)));
+  if (twice !== undefined) throw new UserError(`--seeds: ${twice} stands there twice, or looks like another one as the name of a folder`);
   return seeds.flatMap((seed) =>
     arms.map((arm, i) => ({
       arm,

@@ -43,7 +43,7 @@ export function comparisonPlot({ tasks, arms }: Summary): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="Comparison of ${arms.length} arms on ${tasks} tasks">
 <style>text{font:14px system-ui,sans-serif;fill:${LIGHT}}.small{font-size:11px}.grid{stroke:#8888;stroke-width:.5}@media (prefers-color-scheme:dark){text{fill:${DARK}}}</style>
 ${parts.join("\n")}
-<text class="small" x="${LEFT}" y="${bottom + 38}">share of the test inputs of ${tasks} tasks; lines hold 95 % of drawing tasks and seeds anew</text>
+<text class="small" x="${LEFT}" y="${bottom + 38}">per task, the share of its test inputs, ${tasks} tasks; lines hold 95 % of drawing tasks and seeds anew</text>
 </svg>
 `;
 }

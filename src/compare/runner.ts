@@ -1,7 +1,7 @@
 /** Makes the runs of a comparison, each in processes of its own, and keeps what came of them: one that was made already is not made again. */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { RunResult } from "../adapt/request.ts";
@@ -9,7 +9,7 @@ import type { Solutions } from "../arc/solutions-json.ts";
 import { UserError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { readAnswers } from "../predict/candidate-file.ts";
-import { scoreAnswers } from "../score/pass-at-k.ts";
+import { scoreAnswers, submittable } from "../score/pass-at-k.ts";
 import type { ArmRun } from "./arms.ts";
 import type { Outcome } from "./summary.ts";
 
@@ -22,6 +22,8 @@ export interface Surroundings {
   readonly folder: string;
   /** options of `run` that all get, before those of their arm */
   readonly common: readonly string[];
+  /** hash of what the files hold that the options name */
+  readonly data: string;
   /** of the tasks that are worked on */
   readonly solutions: Solutions;
   /** told of each line of a run's log */
@@ -29,11 +31,12 @@ export interface Surroundings {
 }
 
 /** What came of a run made earlier with the very same options; undefined where there is none. */
-export function madeAlready(run: ArmRun, { folder, common, solutions }: Surroundings): Outcome | undefined {
+export function madeAlready(run: ArmRun, surroundings: Surroundings): Outcome | undefined {
+  const { folder, solutions } = surroundings;
   const path = join(folder, run.folder, RESULT_FILE);
   try {
     const { key, result } = JSON.parse(readFileSync(path, "utf8")) as { key: string; result: RunResult };
-    return key === keyOf(run, common) ? outcomeOf(result, join(folder, run.folder), solutions) : undefined;
+    return key === keyOf(run, surroundings) ? outcomeOf(result, join(folder, run.folder), solutions) : undefined;
   } catch {
     return undefined;
   }
@@ -44,9 +47,10 @@ export async function make(run: ArmRun, surroundings: Surroundings): Promise<Out
   const { folder, common, solutions } = surroundings;
   const at = join(folder, run.folder);
   mkdirSync(at, { recursive: true });
+  rmSync(join(at, RESULT_FILE), { force: true }); // of other options: what the run leaves from now on is not its
   const args = ["run", ...argumentsOf(run, common), "--run-dir", at, "--out", join(at, "submission.json"), "--json"];
   const result = JSON.parse(await lastLineOf(args, run, surroundings)) as RunResult;
-  writeFileAtomically(join(at, RESULT_FILE), `${JSON.stringify({ key: keyOf(run, common), result })}\n`);
+  writeFileAtomically(join(at, RESULT_FILE), `${JSON.stringify({ key: keyOf(run, surroundings), result })}\n`);
   return outcomeOf(result, at, solutions);
 }
 
@@ -54,14 +58,14 @@ function argumentsOf({ arm, seed }: ArmRun, common: readonly string[]): string[]
   return [...common, ...arm.options, "--seed", seed];
 }
 
-function keyOf(run: ArmRun, common: readonly string[]): string {
+function keyOf(run: ArmRun, { common, data }: Surroundings): string {
   return createHash("sha256")
-    .update(JSON.stringify(argumentsOf(run, common)))
+    .update(JSON.stringify([argumentsOf(run, common), data]))
     .digest("hex");
 }
 
 function outcomeOf({ steps, seconds, leftOut }: RunResult, folder: string, solutions: Solutions): Outcome {
-  const { places } = scoreAnswers(readAnswers(join(folder, "candidates.json")), solutions);
+  const { places } = scoreAnswers(submittable(readAnswers(join(folder, "candidates.json"))), solutions);
   const within = (k: number): number[] =>
     [...solutions.keys()].map((id) => {
       const all = places.get(id)!;

@@ -116,16 +116,32 @@ function checkSettings(table: SettingsTable, settings: Readonly<Record<string, u
       where,
       unknown.map((name) => `no setting ${JSON.stringify(name)}; ${nearest(name, names)}`),
     );
-  const problems = names.flatMap((name) => (settings[name] === undefined ? [] : (problemOf(name, table[name]!, settings[name]) ?? [])));
+  // A choice between numbers is one between texts: `ropeAxes: 1` is "1".
+  const asTexts = Object.entries(settings).map(([name, value]) => [
+    name,
+    table[name]!.kind === "choice" && typeof value === "number" ? String(value) : value,
+  ]);
+  const checked: Record<string, unknown> = Object.fromEntries(asTexts);
+  const problems = names.flatMap((name) => (checked[name] === undefined ? [] : (problemOf(name, table[name]!, checked[name]) ?? [])));
   if (problems.length > 0) throw new InputError(where, problems);
-  return settings;
+  return checked;
 }
+
+/** Names listed at most; all settings are. */
+const MOST_LISTED = 60;
 
 /** "did you mean ...?", or the whole list where nothing is near. */
 export function nearest(name: string, known: readonly string[]): string {
+  if (known.length === 0) return "there is none";
   const scored = known.map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }));
   const best = scored.reduce((a, b) => (b.distance < a.distance ? b : a));
-  return best.distance <= Math.max(2, name.length / 3) ? `did you mean ${best.candidate}?` : `there are ${known.join(", ")}`;
+  return best.distance <= Math.max(2, name.length / 3) ? `did you mean ${best.candidate}?` : `there are ${listed(known)}`;
+}
+
+/** Names, the first of them where there are many. */
+function listed(names: readonly string[]): string {
+  const more = names.length - MOST_LISTED;
+  return more > 0 ? `${names.slice(0, MOST_LISTED).join(", ")} and ${more} more` : names.join(", ");
 }
 
 function editDistance(a: string, b: string): number {

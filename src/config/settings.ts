@@ -89,7 +89,9 @@ export function flagName(setting: string): string {
 export function problemOf(name: string, setting: Setting, value: unknown): string | undefined {
   const flag = `--${flagName(name)}`;
   if (setting.kind === "choice")
-    return setting.choices.includes(String(value)) ? undefined : `${flag} is ${String(value)}; expected ${setting.choices.join(", ")}`;
+    return typeof value === "string" && setting.choices.includes(value)
+      ? undefined
+      : `${flag} is ${String(value)}; expected ${setting.choices.join(", ")}`;
   if (setting.kind === "bool") return typeof value === "boolean" ? undefined : `${flag} is ${String(value)}; expected true or false`;
   if (setting.kind === "text") return typeof value === "string" ? undefined : `${flag} is ${String(value)}; expected a text`;
   const whole = setting.kind === "int";

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Clock, monotonicSeconds, realClock } from "../budget/clock.ts";
+import { type Clock, MAX_TIMER_MILLIS, monotonicSeconds, realClock } from "../budget/clock.ts";
 import type { FileRecords } from "../checkpoint/staged-files.ts";
 import type { Json } from "../checkpoint/training-state.ts";
 import type { LogLevel } from "../events.ts";
@@ -152,7 +152,7 @@ export class WorkerPool {
     const pool = new WorkerPool(jobs, joined, options);
     const { startBy } = options;
     const late = (): void => pool.kill(`was not ready within ${startBy!.toFixed(1)} s`);
-    const timer = startBy === undefined ? undefined : setTimeout(late, 1000 * Math.max(0, startBy));
+    const timer = startBy === undefined ? undefined : setTimeout(late, Math.min(MAX_TIMER_MILLIS, 1000 * Math.max(0, startBy)));
     const failed = pool.#begin().catch((error: unknown) => {
       pool.kill();
       throw error;

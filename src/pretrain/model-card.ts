@@ -59,7 +59,11 @@ export function modelCard({ out, files, settings, seed }: PretrainRequest, recor
     ...(record.recipe === "" ? [] : [`recipe: ${record.recipe}`]),
     `command: \`${record.command}\``,
     `seed ${seed}, ${record.steps} optimizer steps of ${settings.batchSize} examples in ${formatDuration(record.hours * 3600)}`,
-    `at the end: training loss ${record.lmLoss.toFixed(4)}, exact ${(100 * record.exactAccuracy).toFixed(1)} % of finished training samples (raw weights)`,
+    ...(Number.isFinite(record.lmLoss)
+      ? [
+          `at the end: training loss ${record.lmLoss.toFixed(4)}, exact ${(100 * record.exactAccuracy).toFixed(1)} % of finished training samples (raw weights)`,
+        ]
+      : []),
     ...(record.evaluation ? [describeEvaluation(record.evaluation)] : []),
     `machine: ${record.machine}`,
     ...record.earlier.map((stage, i) => `stage ${i + 1} of ${record.earlier.length + 1}, before that: ${describeStage(stage)}`),

@@ -1,16 +1,16 @@
 /** Pre-training on real and generated tasks: the course of a run, from the first step to the written checkpoint. */
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { availableParallelism, constants, cpus } from "node:os";
 import { join } from "node:path";
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
 import { compilationCache } from "../backend/compilation-cache.ts";
 import { gpuIds, gpuMemory, leastCapability } from "../backend/gpus.ts";
 import { memoryShare } from "../backend/memory-share.ts";
-import { type Clock, realClock } from "../budget/clock.ts";
+import { type Clock, MAX_TIMER_MILLIS, realClock } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
 import { describeMemory } from "../budget/memory.ts";
 import type { CheckpointConfig } from "../checkpoint/config.ts";
-import { loadCheckpoint } from "../checkpoint/load.ts";
+import { CONFIG_FILE, loadCheckpoint } from "../checkpoint/load.ts";
 import { finishCheckpoint, type Json } from "../checkpoint/training-state.ts";
 import { PRESETS } from "../config/presets.ts";
 import { PRETRAINING_RECIPES } from "../config/pretraining.ts";
@@ -43,8 +43,6 @@ const LEARNING_SECONDS = 30;
 const LEARNING_SHARE = 0.025;
 /** Before a save that failed is tried again. */
 const SAVE_AGAIN_SECONDS = 60;
-/** Node's timers go no further. */
-const MAX_TIMER_MILLIS = 2 ** 31 - 1;
 /** A worker without a sign of life for this long counts as lost. */
 const SILENCE_SECONDS = 120;
 
@@ -185,6 +183,7 @@ class Pretraining {
     this.#maxSteps = maxSteps;
     const origin = request.from === undefined ? undefined : loadCheckpoint(request.from).config;
     const preset = PRETRAINING_RECIPES[request.recipe ?? ""]?.adaptation;
+    this.#evaluation = saved?.evaluation;
     this.#earlier = saved?.earlier ?? (origin ? stagesOf(origin.training) : []);
     this.#adaptation = preset === undefined ? (saved?.adaptation ?? origin?.adaptation) : PRESETS[preset]!.recipe;
     if (request.runDir === undefined) return;
@@ -219,12 +218,12 @@ class Pretraining {
     if (now - this.#shown < SHOW_SECONDS) return;
     this.#shown = now;
     const { lmLoss, accuracy, exact, encodedLoss, encodedExact } = this.#means;
-    const ofEncoder = Number.isNaN(encodedLoss) ? "" : `  encoder ${encodedLoss.toFixed(4)}, ${(100 * encodedExact).toFixed(1)} % exact`;
+    const ofEncoder = Number.isNaN(encodedLoss) ? "" : `  encoder ${encodedLoss.toFixed(4)}, ${percent(encodedExact)} exact`;
     const left = formatDuration((progress.plannedSteps - progress.step) * progress.stepSeconds);
     this.#log.emit(
       "info",
       "progress",
-      `step ${progress.step}/${progress.plannedSteps}  loss ${lmLoss.toFixed(4)}  right tokens ${(100 * accuracy).toFixed(1)} %  exact ${(100 * exact).toFixed(1)} %${ofEncoder}  ${(1 / progress.stepSeconds).toFixed(2)} steps/s  ${left} left  ${(rssBytes / 2 ** 20).toFixed(0)} MiB`,
+      `step ${progress.step}/${progress.plannedSteps}  loss ${lmLoss.toFixed(4)}  right tokens ${percent(accuracy)}  exact ${percent(exact)}${ofEncoder}  ${(1 / progress.stepSeconds).toFixed(2)} steps/s  ${left} left  ${(rssBytes / 2 ** 20).toFixed(0)} MiB`,
       { ...progress, rssBytes },
     );
   }
@@ -259,12 +258,17 @@ class Pretraining {
       if (trained.why === "paused" && !over && !this.#stopping && processStart + this.#clock.now() < saveAt) continue;
       const seconds = (this.#saved?.seconds ?? 0) + this.#clock.now() - began;
       const isLast = over || this.#stopping;
+      if (isLast && step === this.#saved?.step && this.#means.isEmpty && existsSync(join(this.#request.out, CONFIG_FILE))) {
+        this.#log.emit("info", "finished", `nothing is left to train: the course ends with step ${step}, which is saved already`);
+        break;
+      }
       const saved = await this.#trySave(pool, step, seconds, isLast);
       saveAt = processStart + this.#clock.now() + (saved ? saveSeconds : Math.min(saveSeconds, SAVE_AGAIN_SECONDS));
       if (isLast) break;
     }
     const { lmLoss, accuracy, exact } = this.#means;
-    const result = { checkpoint: this.#request.out, steps: step, lmLoss, accuracy, exactAccuracy: exact, seconds: this.#clock.now() };
+    const [known, exactAccuracy] = [accuracy, exact].map((share) => (Number.isNaN(share) ? 0 : share)) as [number, number]; // no sample has finished
+    const result = { checkpoint: this.#request.out, steps: step, lmLoss, accuracy: known, exactAccuracy, seconds: this.#clock.now() };
     return this.#evaluation ? { ...result, evaluation: this.#evaluation.metrics } : result;
   }
 
@@ -352,7 +356,7 @@ class Pretraining {
       trainedCanvas: settings.canvas,
       hours: Math.round((seconds / 3600) * 1000) / 1000,
       lmLoss,
-      exactAccuracy: exact,
+      exactAccuracy: Number.isNaN(exact) ? 0 : exact,
       machine: this.#machine,
       ...(this.#evaluation && { evaluation: this.#evaluation }),
     };
@@ -369,10 +373,15 @@ class Pretraining {
       earlier: this.#earlier,
       ...(this.#adaptation && { adaptation: this.#adaptation }),
       puzzles: this.#set.hash,
+      ...(this.#evaluation && { evaluation: this.#evaluation }),
       ...(this.#maxSteps !== undefined && { maxSteps: this.#maxSteps }),
     };
     const notes = { training: record, adaptation: this.#adaptation, card: modelCard(this.#request, record) };
     await pool.save(out, notes, state, run as unknown as { [key: string]: Json });
     this.#log.emit("info", "saved", `${out}: step ${steps}`);
   }
+}
+
+function percent(share: number): string {
+  return Number.isNaN(share) ? "-" : `${(100 * share).toFixed(1)} %`;
 }

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { loadTrainingRecord } from "../checkpoint/training-state.ts";
 import { UserError } from "../errors.ts";
+import type { Metrics } from "../metrics/metrics-file.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { EncoderConfig } from "../model/encoder-config.ts";
 import type { EarlierStage } from "./model-card.ts";
@@ -25,6 +26,8 @@ export interface SavedRun {
   readonly seconds?: number | undefined;
   /** what the checkpoint had behind it that training went on from */
   readonly earlier?: readonly EarlierStage[] | undefined;
+  /** the last one, where there were any */
+  readonly evaluation?: { readonly step: number; readonly metrics: Metrics } | undefined;
   /** settings that suit the checkpoint's adaptation */
   readonly adaptation?: Readonly<Record<string, unknown>> | undefined;
   /** hash of what puzzle ids stand for */

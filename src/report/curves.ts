@@ -82,10 +82,10 @@ export function curvesOf(text: string): Curve[] {
 
 /** At most `most` points: means of as many runs of neighbours. Numbers are cut to five digits. */
 export function thinned(points: readonly Point[], most = MOST_POINTS): Point[] {
-  const width = Math.max(1, points.length / most);
+  const count = Math.min(most, points.length);
   const short = (value: number): number => Number(value.toPrecision(5));
-  return Array.from({ length: Math.ceil(points.length / width) }, (_, i) => {
-    const run = points.slice(Math.floor(i * width), Math.max(Math.floor(i * width) + 1, Math.floor((i + 1) * width)));
+  return Array.from({ length: count }, (_, i) => {
+    const run = points.slice(Math.floor((i * points.length) / count), Math.floor(((i + 1) * points.length) / count));
     const mean = (at: 0 | 1): number => run.reduce((sum, point) => sum + point[at], 0) / run.length;
     return [Math.round(mean(0)), short(mean(1))];
   });

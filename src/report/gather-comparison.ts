@@ -28,7 +28,7 @@ export interface ComparedRun {
 }
 
 /** @param now Unix milliseconds */
-export function gatherComparison({ folder, summary, arms: runs, notes }: ReadComparison, now: number): DocumentData {
+export function gatherComparison({ folder, summary, arms: runs, notes }: ReadComparison, now: number, isRunning = false): DocumentData {
   const { arms, tasks, runs: count } = summary;
   const best = arms.reduce<ArmSummary | undefined>(
     (lead, arm) => (lead && lead.measures["pass@2"].mean >= arm.measures["pass@2"].mean ? lead : arm),
@@ -39,7 +39,7 @@ export function gatherComparison({ folder, summary, arms: runs, notes }: ReadCom
     kind: "comparison",
     title: basename(resolve(folder)),
     gatheredAt: now,
-    state: count === undefined || count.made >= count.planned ? "finished" : "broken-off",
+    state: count === undefined || count.made >= count.planned ? "finished" : isRunning ? "running" : "broken-off",
     tiles: [
       ...(best
         ? [
@@ -57,7 +57,7 @@ export function gatherComparison({ folder, summary, arms: runs, notes }: ReadCom
     sections: [
       {
         title: "Scores",
-        about: "Shares of the test inputs; lines hold 95 % of drawing tasks and seeds anew.",
+        about: "Per task, the share of its test inputs; lines hold 95 % of drawing tasks and seeds anew.",
         bars: barsOf(arms, ({ measures }) => measures),
       },
       ...differencesOf(arms),
@@ -109,8 +109,8 @@ function curvesSection(arms: readonly ArmSummary[], runs: ReadComparison["arms"]
       .find((curve) => curve.title === title)
       ?.series.find((series) => series.name === name)?.points ?? [];
   const charts = [
-    ...drawn("pass@2 over time", "seconds", "%", (run) => scores(run, "pass@2")),
-    ...drawn("pass@10 over time", "seconds", "%", (run) => scores(run, "pass@10")),
+    ...drawn("pass@2 over time", "seconds", "%", (run) => scores(run, "pass@2PerTask")),
+    ...drawn("pass@10 over time", "seconds", "%", (run) => scores(run, "pass@10PerTask")),
     ...drawn("Token loss", "step", "", (run) => trained(run, "Loss", "token loss")),
     ...drawn("Samples wholly right in training", "step", "%", (run) => trained(run, "Right in training", "whole demonstrations")),
   ];

@@ -22,7 +22,9 @@ export function folderKind(folder: string): FolderKind {
 
 /** All that the page of such a folder shows. @param now Unix milliseconds @throws UserError where it can't be read */
 export function gatherDocument(folder: string, kind: "training" | "comparison", isRunning: boolean, now: number): DocumentData {
-  return kind === "comparison" ? gatherComparison(readComparison(folder), now) : gatherTraining(readTraining(folder, isRunning), now);
+  return kind === "comparison"
+    ? gatherComparison(readComparison(folder), now, isRunning)
+    : gatherTraining(readTraining(folder, isRunning), now);
 }
 
 function readTraining(folder: string, isRunning: boolean): Parameters<typeof gatherTraining>[0] {

@@ -4,7 +4,7 @@ import { Ballot } from "../adapt/ballot.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import type { Task } from "../arc/task.ts";
 import type { VoteEntry } from "../predict/vote-log-file.ts";
-import { scoreAnswers } from "../score/pass-at-k.ts";
+import { scoreAnswers, submittable } from "../score/pass-at-k.ts";
 import type { Curve } from "./report-data.ts";
 import { numberOf, type RunEvent } from "./run-events.ts";
 
@@ -38,7 +38,7 @@ export function scoreOverTime(
   const points = KS.map((): [number, number][] => []);
   const ballot = new Ballot();
   const score = (seconds: number): void => {
-    const { passAtK } = scoreAnswers(ballot.rankedAll(chosen), known, KS);
+    const { passAtK } = scoreAnswers(submittable(ballot.rankedAll(chosen)), known, KS);
     for (const [i, k] of KS.entries())
       points[i]!.push([Math.round(seconds * 10) / 10, Number((100 * passAtK.get(`pass@${k}`)!).toFixed(2))]);
   };

@@ -7,6 +7,8 @@ import type { RankedAnswers } from "../vote/rank.ts";
 import { packGrid } from "./packed-grid.ts";
 import type { PackedGrid, ScoreSummary, TaskReport, TestReport } from "./report-data.ts";
 
+const EMPTY = packGrid({ rows: 0, cols: 0, cells: new Uint8Array(0) });
+
 /** What a run has made of its tasks. Maps are by task id. */
 export interface Answered {
   readonly tasks: readonly RunTask[];
@@ -56,7 +58,10 @@ export function scoreOf(tasks: readonly TaskReport[]): ScoreSummary | undefined 
   const tests = known.flat();
   if (tests.length === 0) return undefined;
   const solvedBy = ({ attempts, solution }: TestReport): number => attempts.indexOf(solution!);
-  const places = tests.map(({ candidates, solution }) => candidates.findIndex(({ grid }) => grid === solution));
+  // As in `submittable`: what is no grid takes none of the places.
+  const places = tests.map(({ candidates, solution }) =>
+    candidates.filter(({ grid }) => grid !== EMPTY).findIndex(({ grid }) => grid === solution),
+  );
   const longest = Math.max(2, ...tests.map(({ candidates }) => candidates.length));
   const ofTasks = tasks.filter(({ state, test }) => state === "worked-on" && test.every(({ solution }) => solution !== undefined));
   return {

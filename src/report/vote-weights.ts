@@ -3,7 +3,7 @@ import { Ballot } from "../adapt/ballot.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import type { Task } from "../arc/task.ts";
 import type { VoteEntry } from "../predict/vote-log-file.ts";
-import { scoreAnswers } from "../score/pass-at-k.ts";
+import { scoreAnswers, submittable } from "../score/pass-at-k.ts";
 import { type HaltingScale, weighersFor } from "../vote/weighting.ts";
 
 /** The score of one weighting; shares of the test inputs with a solution, 0..1. */
@@ -45,7 +45,7 @@ export function scoresByWeighting(
   if (known.size === 0 || ballot.total === 0) return [];
   const isWatched = entries.every((entry) => entry.kind === "stage" || entry.vote.agreement !== undefined);
   return [...weighersFor(scale, isWatched)].map(([name, weigher]) => {
-    const { passAtK } = scoreAnswers(ballot.rankedAll(chosen, weigher), known, [1, 2]);
+    const { passAtK } = scoreAnswers(submittable(ballot.rankedAll(chosen, weigher)), known, [1, 2]);
     return { name, "pass@1": passAtK.get("pass@1")!, "pass@2": passAtK.get("pass@2")! };
   });
 }

@@ -31,6 +31,16 @@ export interface Score {
 }
 
 /**
+ * What could be handed in of ranked answers: a prediction that is no grid at all (nothing before its border) takes none of the attempts, as in
+ * `submission/choose.ts`.
+ */
+export function submittable<A extends { readonly grid: Grid }>(
+  answers: ReadonlyMap<string, readonly (readonly A[])[]>,
+): Map<string, A[][]> {
+  return new Map([...answers].map(([id, tests]) => [id, tests.map((list) => list.filter(({ grid }) => grid.rows > 0))]));
+}
+
+/**
  * Scores answers against the truth. All tasks of the solutions count; answers to other tasks don't.
  *
  * @param ks without it, those of `PASS_KS` that some list is long enough for, 1 and 2 always

@@ -29,6 +29,9 @@ function attemptsAt(options: CompileOptions, { hasFailed }: AttentionTrial): Com
   return [...(options.fusedAttention && !hasFailed ? [options] : []), composed, { ...composed, target: "graph" }];
 }
 
+/** What a file system says where it has no room, or no more open files, for the moment: compiling writes a file. */
+const PASSING = ["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"];
+
 /**
  * The step, compiled where that works: by XLA where that is the target, with attention by cuDNN where that is asked for, else
  * as TensorFlow's graph, else op by op.
@@ -57,6 +60,10 @@ export function jit(name: string, step: Step, { warn, trial = new AttentionTrial
       } catch (error) {
         candidate?.dispose();
         if (isOutOfMemory(error)) throw error;
+        if (PASSING.includes((error as NodeJS.ErrnoException).code ?? "")) {
+          warn(`${name} runs op by op this once: ${messageOf(error)}`);
+          return asItComes(step, inputs);
+        }
         if (attempt.target !== "graph" && !cleared && clearOwnCache()) {
           cleared = true; // what was compiled before may be damaged
           attempts.unshift(attempt);

@@ -31,7 +31,7 @@ function putComparison(): void {
     for (const seed of [0, 1]) {
       const at = join(comparison, `${i}-${name.replace(/[^\w.-]+/g, "-").slice(0, 40)}`, `seed-${seed}`);
       mkdirSync(at, { recursive: true });
-      const curve = [0, 30, 60].map((seconds) => ({ step: seconds, seconds, score: { "pass@2": seconds / 100 - seed / 20 } }));
+      const curve = [0, 30, 60].map((seconds) => ({ step: seconds, seconds, score: { "pass@2PerTask": seconds / 100 - seed / 20 } }));
       writeFileSync(join(at, "result.json"), JSON.stringify({ key: "", result: { curve } }));
       const lines = [1, 50, 100].map((step) => JSON.stringify({ step, time: 1, "train/lm loss": 2 - step / 100 + seed / 4 }));
       writeFileSync(join(at, "metrics.jsonl"), lines.join("\n"));

@@ -229,6 +229,15 @@ test("tasks are searched, filtered, sorted, walked through with keys, and linked
   await page.keyboard.press("j");
   await page.keyboard.press("j");
   assert.equal(await chosen(page), all[2]);
+  // A button that is drawn anew by what it does keeps the focus.
+  const next = page.getByRole("button", { name: /next task/i });
+  await next.focus();
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Enter");
+  assert.equal(await chosen(page), all[4]);
+  await page.keyboard.press("k");
+  await page.keyboard.press("k");
+  assert.equal(await chosen(page), all[2]);
   assert.equal(new URL(page.url()).hash, `#${all[2]}`);
   await page.keyboard.press("k");
   assert.equal(await chosen(page), all[1]);

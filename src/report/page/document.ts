@@ -15,6 +15,8 @@ export class DocumentPage {
   readonly #state = element("span", { class: "badge" });
   readonly #nav = element("nav", { "aria-label": "Parts of the page" });
   readonly #main = element("main");
+  /** what is still to be drawn */
+  #behind: DocumentData | undefined;
   readonly #theme = element("button", { type: "button", title: "Light or dark (t)", onclick: () => this.#toggleTheme() });
 
   constructor(body: HTMLElement) {
@@ -29,18 +31,25 @@ export class DocumentPage {
       this.#main,
     );
     this.#showTheme();
+    // What could not be drawn while somebody was in it is drawn once they have left.
+    addEventListener("focusout", () => setTimeout(() => this.#behind && this.show(this.#behind)));
     addEventListener("keydown", ({ key, ctrlKey, metaKey, altKey }) => {
       if (key === "t" && !ctrlKey && !metaKey && !altKey) this.#toggleTheme();
     });
   }
 
   /** Shows things as they stand; what is unfolded stays so. Nothing is drawn anew while somebody is in it with the keyboard. */
-  show({ kind, title, state, tiles, sections, notes }: DocumentData): void {
+  show(data: DocumentData): void {
+    const { kind, title, state, tiles, sections, notes } = data;
+    this.#behind = undefined;
     document.title = `${title}: trm ${COMMANDS[kind]}`;
     this.#title.textContent = title;
     this.#state.className = `badge ${STATES[state].kind}`;
     this.#state.textContent = STATES[state].text;
-    if (this.#main.contains(document.activeElement)) return;
+    if (this.#main.contains(document.activeElement)) {
+      this.#behind = data;
+      return;
+    }
     const open = [...this.#main.querySelectorAll("details")].map((details) => details.open);
     const parts = sections.map((section, i) => sectionOf(section, `part-${i}`));
     this.#nav.replaceChildren(

@@ -25,7 +25,7 @@ export function intervals({ measures, rows }: IntervalBars): HTMLElement {
     const x = (share: number): number => left + ((share - low) / (high - low)) * (width - left - 24);
     const grid = ticks(low, high, isNarrow ? 4 : 8).flatMap((share) => [
       svg("line", { class: "axis", x1: x(share), x2: x(share), y1: TOP, y2: height - 20 }),
-      svg("text", { x: x(share), y: height - 4, "text-anchor": "middle" }, `${Math.round(100 * share)} %`),
+      svg("text", { x: x(share), y: height - 4, "text-anchor": "middle" }, `${Number((100 * share).toFixed(1))} %`),
     ]);
     const drawn = rows.flatMap(({ name, detail, values: of }, r) => {
       const top = TOP + r * rowHeight + (isNarrow ? 18 : 0);

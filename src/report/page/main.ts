@@ -46,6 +46,9 @@ class Page {
   readonly #help = this.#makeHelp();
   #judged = new Map<string, Judged>();
   #current: string | undefined;
+  #latest: ReportData | undefined;
+  /** a part was left as it was, since somebody was in it */
+  #isBehind = false;
   /** the tasks that are shown */
   #tasks: ReportData["tasks"] | undefined;
 
@@ -87,6 +90,7 @@ class Page {
     addEventListener("hashchange", () => this.#followHash());
     addEventListener("click", (event) => this.#click(event));
     addEventListener("keydown", (event) => this.#key(event));
+    addEventListener("focusout", () => setTimeout(() => this.#catchUp()));
     let width = innerWidth;
     addEventListener("resize", () => {
       if (Math.abs(innerWidth - width) > 40) this.#drawTask();
@@ -96,6 +100,7 @@ class Page {
 
   /** Shows a run as it stands; what was chosen before stays chosen. */
   show(data: ReportData): void {
+    this.#latest = data;
     document.title = `${data.title}: trm run`;
     this.#title.textContent = data.title;
     const { text, kind } = STATES[data.state];
@@ -119,10 +124,20 @@ class Page {
 
   /** Draws a part anew; what is unfolded stays so. A part that somebody is in with the keyboard is left as it is for now. */
   #renew(section: HTMLElement, draw: () => Node[]): void {
-    if (section.contains(document.activeElement)) return;
+    if (section.contains(document.activeElement)) {
+      this.#isBehind = true;
+      return;
+    }
     const open = [...section.querySelectorAll("details")].map((details) => details.open);
     section.replaceChildren(...draw());
     for (const [i, details] of [...section.querySelectorAll("details")].entries()) details.open = open[i] ?? details.open;
+  }
+
+  /** Draws what could not be drawn while somebody was in it, once they have left. */
+  #catchUp(): void {
+    if (!this.#isBehind || !this.#latest) return;
+    this.#isBehind = false;
+    this.show(this.#latest);
   }
 
   #settingsOf({ settings }: ReportData): HTMLElement {
@@ -169,7 +184,9 @@ class Page {
     this.#browser.dataset.showing = "task";
     this.#list.select(id);
     this.#drawTask();
-    if (wasList && isNarrow()) this.#browser.scrollIntoView({ behavior: "instant" });
+    if (!(wasList && isNarrow())) return;
+    this.#browser.scrollIntoView({ behavior: "instant" });
+    this.#view.querySelector("h2")?.focus({ preventScroll: true }); // the list, which had the focus, is out of sight
   }
 
   #drawTask(): void {
@@ -178,6 +195,7 @@ class Page {
       this.#view.replaceChildren(element("p", { class: "empty" }, "No task to show."));
       return;
     }
+    const held = this.#view.contains(document.activeElement) ? labelOf(document.activeElement!) : undefined;
     const open = [...this.#view.querySelectorAll("details")].map((details) => details.open);
     const isSame = this.#view.dataset.id === judged.task.id;
     this.#view.dataset.id = judged.task.id;
@@ -189,11 +207,20 @@ class Page {
         go: (step) => this.#go(step),
         back: () => {
           location.hash = "";
+          this.#browser.dataset.showing = "list";
+          this.#list.root.querySelector<HTMLElement>("[aria-current]")?.focus();
         },
       }),
     );
+    if (held !== undefined) this.#focusIn(this.#view, held);
     if (!isSame) return;
     for (const [i, details] of this.#view.querySelectorAll("details").entries()) details.open = open[i] ?? details.open;
+  }
+
+  /** Gives the focus to what is called so, or else to the heading: what had it was drawn anew. */
+  #focusIn(part: HTMLElement, label: string): void {
+    const controls = [...part.querySelectorAll<HTMLElement>("button, a, summary, select, input, [tabindex]")];
+    (controls.find((control) => labelOf(control) === label) ?? part.querySelector("h2"))?.focus({ preventScroll: true });
   }
 
   /** To the next task of the list, or the one before. */
@@ -221,7 +248,12 @@ class Page {
 
   #skip(event: Event): void {
     event.preventDefault();
+    this.#search();
     this.#list.root.scrollIntoView();
+  }
+
+  #search(): void {
+    this.#browser.dataset.showing = "list"; // on a narrow screen a task hides it
     this.#list.search();
   }
 
@@ -235,7 +267,7 @@ class Page {
     const act = {
       j: () => this.#go(1),
       k: () => this.#go(-1),
-      "/": () => this.#list.search(),
+      "/": () => this.#search(),
       s: () => this.#toggleSymbols(),
       p: () => this.#togglePalette(),
       t: () => this.#toggleTheme(),
@@ -291,6 +323,11 @@ class Page {
     );
     return dialog;
   }
+}
+
+/** What a control is called, for finding it again. */
+function labelOf(control: Element): string {
+  return control.getAttribute("aria-label") ?? control.textContent ?? "";
 }
 
 /** The task named in the address, if any. */

@@ -28,22 +28,9 @@ test("a probe that can't be made gives way to the next", () => {
   assert.deepEqual(gpuIds([fails, ...FOUR], "0,1"), ["0", "1"]);
 });
 
-test("memory in use is told for each GPU, and nothing where the driver says nothing", () => {
-  assert.equal(
-    gpuMemoryInUse(() => [
-      [12_288, 23_034],
-      [512, 23_034],
-    ]),
-    "0: 12.0 of 22.5 GiB; 1: 0.5 of 22.5 GiB",
-  );
-  assert.equal(
-    gpuMemoryInUse(() => [[Number.NaN, Number.NaN]]),
-    undefined,
-  );
-  assert.equal(
-    gpuMemoryInUse(() => {
-      throw new Error("no such program");
-    }),
-    undefined,
-  );
+test("memory in use is told for each GPU, and nothing where the driver says nothing", async () => {
+  const inUse = (...numbers: [number, number][]) => gpuMemoryInUse(async () => numbers);
+  assert.equal(await inUse([12_288, 23_034], [512, 23_034]), "0: 12.0 of 22.5 GiB; 1: 0.5 of 22.5 GiB");
+  assert.equal(await inUse([Number.NaN, Number.NaN]), undefined);
+  assert.equal(await inUse(), undefined);
 });

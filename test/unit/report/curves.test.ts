@@ -40,3 +40,18 @@ test("long curves are thinned to means of neighbours; their mean and their order
   for (const [, value] of few) assert.ok(Math.abs(value - 0.5) < 0.05, "a mean of neighbours, not one of them");
   assert.deepEqual(thinned(points.slice(0, 3), 400), points.slice(0, 3));
 });
+
+test("a curve of any length is thinned to finite numbers, with its last point among them", () => {
+  for (let length = 1; length <= 3000; length++) {
+    const few = thinned(
+      Array.from({ length }, (_, i) => [i + 1, 1] as const),
+      400,
+    );
+    assert.equal(few.length, Math.min(400, length));
+    assert.ok(
+      few.every(([step, value]) => Number.isFinite(step) && value === 1),
+      `${length} points`,
+    );
+    assert.ok(few.at(-1)![0] > length - length / 400 - 1);
+  }
+});
