@@ -27,6 +27,9 @@ test("steps given go before those of the state, these before epochs; else time d
   const saved = { step: 5, maxSteps: 70 };
   assert.equal(courseSteps(requestOf("replication", {}, { steps: 9 }), saved, 10), 9);
   assert.equal(courseSteps(requestOf("replication"), saved, 10), 70);
+  const longer = { ...saved, settings: { epochs: 100_000 } };
+  assert.equal(courseSteps(requestOf("replication"), longer, 768), 70);
+  assert.equal(courseSteps(requestOf("replication", { epochs: 200_000 }), longer, 768), 200_000);
   assert.equal(courseSteps(requestOf(undefined), undefined, 10), undefined);
 });
 
