@@ -86,7 +86,8 @@ function taskNames({ trained, evaluated }: PretrainingTasks): string[] {
 /** Steps of the whole course: as asked for, as the state has them unless another number of epochs is asked for, or so many epochs; undefined where time decides. */
 export function courseSteps({ steps, settings }: PretrainRequest, saved: SavedRun | undefined, epochPairs: number): number | undefined {
   if (steps !== undefined) return steps;
-  if (saved?.maxSteps !== undefined && !given.has("epochs")) return saved.maxSteps;
+  const isAnother = saved?.settings !== undefined && saved.settings.epochs !== settings.epochs;
+  if (saved?.maxSteps !== undefined && !isAnother) return saved.maxSteps;
   return settings.epochs > 0 ? Math.max(1, Math.floor((settings.epochs * epochPairs) / settings.batchSize)) : undefined;
 }
 
