@@ -71,7 +71,7 @@ test("run --scratch leaves the checkpoint's weights out, and the rest of the cou
     return length((i) => weights[i]! - trained[i]!) / length((i) => trained[i]!);
   };
   assert.ok((await away("from-checkpoint")) < 0.1);
-  assert.ok((await away("from-scratch", "--scratch")) > 0.5);
+  assert.ok((await away("from-scratch", "--scratch", "--seed", "7")) > 0.5); // the toy's own weights were drawn with another
 });
 
 test("--embedding factored: pre-training keeps codes in the checkpoint, an adaptation goes on from them with a row for each task", async () => {

@@ -55,3 +55,18 @@ test("a curve of any length is thinned to finite numbers, with its last point am
     assert.ok(few.at(-1)![0] > length - length / 400 - 1);
   }
 });
+
+test("pass@K of a pre-training's evaluations is drawn for each K", () => {
+  const text = [10, 20]
+    .map((step) => JSON.stringify({ step, time: step, "evaluation/pass@1": step / 100, "evaluation/pass@1000": 0.5 }))
+    .join("\n");
+  const [curve] = curvesOf(text);
+  assert.equal(curve!.title, "Evaluation tests among the first K answers");
+  assert.deepEqual(
+    curve!.series.map(({ name, points }) => [name, points.at(-1)]),
+    [
+      ["pass@1", [20, 20]],
+      ["pass@1000", [20, 50]],
+    ],
+  );
+});
