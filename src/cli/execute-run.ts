@@ -135,7 +135,7 @@ export async function executeRun(
     }
     const [, inRunFolder] = submissionPaths({ out, runDir: path });
     if (inRunFolder && !args.planOnly)
-      writing(`--${option} ${path}`, () => writeFallback(inRunFolder, challenges.entries, earlier !== undefined, log));
+      writing(`--${option} ${path}`, () => writeFallback(inRunFolder, challenges.entries, earlier !== undefined));
     if (path !== undefined) forgetReport(path);
     if (path !== undefined) keepTasks(join(path, TASKS_FILE), challenges.entries, chosen, log);
     log.emit("debug", earlier ? "goes-on" : "begins", `the run ${earlier ? "goes on" : "begins"}: ${args.challenges}`);
@@ -252,10 +252,10 @@ export async function executeRun(
 }
 
 /** The first submission: fallback answers, unless a process before this one has left a better one. */
-function writeFallback(out: string, entries: readonly Entry[], resumed: boolean, log: EventLog): void {
+function writeFallback(out: string, entries: readonly Entry[], resumed: boolean, log?: EventLog): void {
   if (resumed && existsSync(out) && validateSubmission(readFileSync(out, "utf8"), entries).length === 0) return;
   writeSubmission(out, fallbackSubmission(entries), entries);
-  log.emit("info", "fallback", `${out}: valid fallback answers for all ${entries.length} tasks are in place`);
+  log?.emit("info", "fallback", `${out}: valid fallback answers for all ${entries.length} tasks are in place`);
 }
 
 /** Keeps the tasks beside what becomes of them, for whoever looks at the run; it goes without. */

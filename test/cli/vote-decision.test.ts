@@ -50,12 +50,8 @@ test("a run that stops voting where an input is decided hands in what one that s
   const saved = cut.result.savedPredictions as number;
   t.diagnostic(`${saved} of ${inputs * VARIANTS} predictions saved`); // few: this model answers almost every variant in a way of its own
   assert.deepEqual([cut.result.decidedInputs, cut.result.complete], [inputs, true]);
-  assert.match(
-    cut.ended.stderr,
-    new RegExp(
-      ` ${inputs * VARIANTS - saved} predictions of ${inputs * VARIANTS} .*two answers to 8 of 8 test inputs, which saved ${saved} predictions`,
-    ),
-  );
+  const told = saved > 0 ? `.*two answers to 8 of 8 test inputs, which saved ${saved} predictions` : ""; // none where both workers were at the last ones
+  assert.match(cut.ended.stderr, new RegExp(` ${inputs * VARIANTS - saved} predictions of ${inputs * VARIANTS} ${told}`));
   assert.match(cut.ended.stderr, /predict +\d+\/\d+ predictions, \d\/8 test inputs decided/);
   assert.ok((cut.result.votes as number) <= (all.result.votes as number) - saved);
   assert.equal(cut.submission, all.submission);
