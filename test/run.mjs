@@ -27,7 +27,8 @@ const ALONE = ["cli", "slurm", "tensorflow"].map((name) => join(root, name));
 const PATIENT = [
   ...["cli/notebook", "tensorflow/engine", "cli/convert", "cli/attention", "cli/bundle", "cli/pretrain", "cli/compare", "cli/supervise"],
   ...["cli/compilation", "cli/document-page", "cli/methods", "cli/bad-input", "cli/vote-decision", "cli/shards", "cli/empty-root"],
-  ...["cli/score-validate-merge", "cli/kubernetes", "cli/inspect-run", "cli/encoder", "cli/vote-weight"],
+  ...["cli/score-validate-merge", "cli/kubernetes", "cli/inspect-run", "cli/encoder", "cli/vote-weight", "cli/resume", "cli/run"],
+  ...["cli/doctor", "cli/alone", "cli/evaluate", "cli/tensorflow", "cli/devices", "cli/workers"],
 ].map((name) => join(root, `${name}.test.mjs`));
 const isAlone = (file) => ALONE.some((folder) => file.startsWith(folder)) && !PATIENT.includes(file);
 

@@ -45,10 +45,11 @@ export function liveView({ now, budgetSeconds, phase, phaseBegan, phaseEnds, com
   const time =
     planned > 0 ? `${formatDuration(now - phaseBegan)} of ${formatDuration(planned)} planned, ${left}` : formatDuration(now - phaseBegan);
   const others = workers.length - MOST_WORKERS;
-  const then = coming.length === 0 ? "" : `; then ${coming.map(([name, seconds]) => `${name} ${formatDuration(seconds)}`).join(", ")}`;
+  const then = coming.map(([name, seconds]) => `${name} ${formatDuration(seconds)}`).join(", ");
   return [
-    `${phase.padEnd(8)} ${bar} ${time}${then}   (run: ${formatDuration(now)} of ${formatDuration(budgetSeconds)})`,
+    `${phase.padEnd(8)} ${bar} ${time}   (run: ${formatDuration(now)} of ${formatDuration(budgetSeconds)})`,
     `${" ".repeat(8)} ${[told, `votes ${votes}`].filter((text) => text !== "").join("   ")}`,
+    ...(then === "" ? [] : [`${" ".repeat(8)} then ${then}`]),
     ...workers.slice(0, MOST_WORKERS).map((worker, rank) => `${" ".repeat(8)} ${`worker ${rank}`.padEnd(10)}${workerText(worker)}`),
     ...(others > 0 ? [`${" ".repeat(8)} and ${others} more workers`] : []),
   ];

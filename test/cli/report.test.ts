@@ -55,7 +55,7 @@ test("a run that ends early has time for its page; solutions named later count",
 
   // What is missing is told on the page; the rest is shown.
   rmSync(join(run, "tasks.jsonl"));
-  rmSync(out);
+  for (const path of [out, join(run, "submission.json")]) rmSync(path);
   for (const name of ["metrics.jsonl", "learning.jsonl"]) writeFileSync(join(run, name), "nonsense");
   const { stderr: warnings } = await trm("report", run);
   assert.match(warnings, /the submission can't be shown: .*submission\.json: does not exist/);
