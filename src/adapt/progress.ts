@@ -100,7 +100,9 @@ export class RunProgress {
       this.#accuracy = mix(this.#accuracy, progress.accuracy / progress.finished);
       this.#exact = mix(this.#exact, progress.exact / progress.finished);
     }
-    this.#told = `step ${progress.step}/${progress.plannedSteps}   ${this.summary().replaceAll("  ", "   ")}`;
+    // Short enough for 80 columns.
+    const measures = `loss ${this.#lmLoss.toFixed(3)}   tokens ${inPercent(this.#accuracy)}   exact ${inPercent(this.#exact)}`;
+    this.#told = `step ${progress.step}/${progress.plannedSteps}   ${measures}`;
     this.#tell(`step ${progress.step}/${progress.plannedSteps}  ${this.summary()}  ${(1 / progress.stepSeconds).toFixed(2)} steps/s`, {
       step: progress.step,
       plannedSteps: progress.plannedSteps,
@@ -130,8 +132,8 @@ export class RunProgress {
 
   /** Loss and accuracy of recent steps in words. */
   summary(): string {
-    const percent = (share: number | undefined): string => (share === undefined ? "-" : `${(100 * share).toFixed(1)} %`);
-    return `loss ${this.#lmLoss?.toFixed(4) ?? "-"}  right tokens ${percent(this.#accuracy)}  demonstrations wholly right ${percent(this.#exact)}`;
+    const loss = this.#lmLoss?.toFixed(4) ?? "-";
+    return `loss ${loss}  right tokens ${inPercent(this.#accuracy)}  demonstrations wholly right ${inPercent(this.#exact)}`;
   }
 
   /** No more lines. */
@@ -170,4 +172,8 @@ export class RunProgress {
       rssBytes: this.#rss,
     });
   }
+}
+
+function inPercent(share: number | undefined): string {
+  return share === undefined ? "-" : `${(100 * share).toFixed(1)} %`;
 }
