@@ -16,7 +16,7 @@ execFileSync(process.execPath, ["submission/trm.mjs", "report", run], { stdio: "
 const executablePath = process.env.TRM_TEST_CHROMIUM ?? "/usr/bin/chromium";
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 try {
-  const page = await browser.newPage({ viewport: { width: 1200, height: 900 }, deviceScaleFactor: 0.7, colorScheme: "light" });
+  const page = await browser.newPage({ viewport: { width: 1200, height: 900 }, deviceScaleFactor: 0.6, colorScheme: "light" });
   await page.goto(`${pathToFileURL(resolve(run, "report.html"))}#${encodeURIComponent(task)}`);
   await page.locator(".browser").scrollIntoViewIfNeeded();
   await page.waitForFunction(() => document.querySelectorAll(".thumbs canvas").length > 0); // drawn when they come into sight
