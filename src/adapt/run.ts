@@ -220,12 +220,11 @@ export class Run {
   async #timeSteps(context: RunContext, pool: WorkerPool, plan: Plan): Promise<void> {
     const { log, setup, request, clock, deadline } = context;
     const elapsed = clock.now();
-    const known = { request, setup, elapsed, stepSeconds: undefined };
-    this.#phases = phasesOf(plan, known);
-    if (plan.trainSeconds === 0) return;
-    const [trained] = await pool.train({ deadline, finalDeadline: deadline, maxSteps: TIMED_STEPS });
-    const surroundings = { ...known, stepSeconds: trained?.stepSeconds };
+    const trains = plan.trainSeconds > 0;
+    const [trained] = trains ? await pool.train({ deadline, finalDeadline: deadline, maxSteps: TIMED_STEPS }) : [];
+    const surroundings = { request, setup, elapsed, stepSeconds: trained?.stepSeconds };
     this.#phases = phasesOf(plan, surroundings);
+    if (!trains) return;
     for (const line of describePlan(plan, surroundings)) log.emit("info", "plan", line, { ...plan });
   }
 

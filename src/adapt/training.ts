@@ -7,9 +7,9 @@ import { itemsOf, ownersOf } from "./items.ts";
 import { chooseStarts } from "./latent-search.ts";
 import { planAgain } from "./plan-phases.ts";
 
-/** The plan is looked at again after this share of the training, and at least after so many steps. */
 /** Why a worker trains no more. */
 const ENDED: readonly string[] = ["steps", "diverged", "late"];
+/** The plan is looked at again after this share of the training, and at least after so many steps. */
 const REPLAN_SHARE = 0.05;
 const REPLAN_STEPS = 8;
 

@@ -43,7 +43,12 @@ export function testInputsOf(entry: Entry): number {
 
 /** "file: task id, problem" for every problem of every bad task. */
 export function describeBadTasks(where: string, bad: readonly BadTask[]): string[] {
-  return bad.flatMap(({ id, problems }) => problems.map((problem) => `${where}: task ${quoted(id)}, ${problem}`));
+  return problemsOf(bad).map((problem) => `${where}: ${problem}`);
+}
+
+/** What is wrong with bad tasks, each problem with its task. */
+export function problemsOf(bad: readonly BadTask[]): string[] {
+  return bad.flatMap(({ id, problems }) => problems.map((problem) => `task ${quoted(id)}, ${problem}`));
 }
 
 /**

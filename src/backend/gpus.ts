@@ -51,15 +51,15 @@ export function leastCapability(probe: () => number[] = driverCapabilityProbe): 
   }
 }
 
-/** Has nvidia-smi tell of those GPUs alone that this process may use. */
-function onlyVisible(): string[] {
+/** Arguments for which nvidia-smi tells numbers of each GPU that CUDA_VISIBLE_DEVICES leaves to this process, a line each. */
+function queryOf(properties: string): string[] {
   const visible = process.env.CUDA_VISIBLE_DEVICES?.trim();
-  return visible ? [`--id=${visible}`] : [];
+  return [`--query-gpu=${properties}`, "--format=csv,noheader,nounits", ...(visible ? [`--id=${visible}`] : [])];
 }
 
 /** A number that nvidia-smi knows of each GPU that CUDA_VISIBLE_DEVICES leaves to this process. */
 function numbersOf(property: string): number[] {
-  return execFileSync("nvidia-smi", [`--query-gpu=${property}`, "--format=csv,noheader,nounits", ...onlyVisible()], {
+  return execFileSync("nvidia-smi", queryOf(property), {
     encoding: "utf8",
     timeout: 10_000,
     stdio: ["ignore", "pipe", "ignore"],
@@ -73,8 +73,7 @@ function numbersOf(property: string): number[] {
 export type GpuUseProbe = () => Promise<readonly (readonly [number, number])[]>;
 
 const driverUseProbe: GpuUseProbe = async () => {
-  const query = ["--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits", ...onlyVisible()];
-  const { stdout } = await runTool("nvidia-smi", query, { timeoutMillis: 10_000 });
+  const { stdout } = await runTool("nvidia-smi", queryOf("memory.used,memory.total"), { timeoutMillis: 10_000 });
   const lines = stdout.split("\n").filter((line) => line.includes(","));
   return lines.map((line) => line.split(",").map(Number) as [number, number]);
 };

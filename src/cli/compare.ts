@@ -1,7 +1,6 @@
 /** `compare`: the same tasks and the same time under several methods, starts and seeds. */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
-import { constants } from "node:os";
 import { join, resolve } from "node:path";
 import type { Argv, CommandModule } from "yargs";
 import { tasksSha256 } from "../adapt/run-folder.ts";
@@ -18,6 +17,7 @@ import { UserError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { takeLock } from "../files/processes.ts";
 import { sha256Of } from "../files/sha256.ts";
+import { ENDING_SIGNALS, statusOf } from "../files/signals.ts";
 import { COMPARE_LOCK, documentAtEnd } from "./page.ts";
 import { chooseTasks, fittingTasks, parseCanvas } from "./run-options.ts";
 
@@ -95,7 +95,7 @@ async function compare(args: CompareArgs): Promise<void> {
   const option = (name: string, value: string | number | undefined): string[] => (value === undefined ? [] : [name, String(value)]);
   mkdirSync(out, { recursive: true });
   // The run under way ends with this process, in order; the comparison is taken up there.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(128 + constants.signals[signal]));
+  for (const signal of ENDING_SIGNALS) process.once(signal, () => process.exit(statusOf(signal)));
   const { release } = takeLock(join(out, COMPARE_LOCK), `the comparison ${out}`);
   process.once("exit", release);
   const surroundings: Surroundings = {
@@ -151,8 +151,9 @@ async function compare(args: CompareArgs): Promise<void> {
 /** Of what the files hold that the options name: a comparison is not gone on with on other tasks, from another checkpoint or with other settings. */
 async function dataSha256({ checkpoint, arm }: CompareArgs, common: readonly string[], tasks: readonly Task[]): Promise<string> {
   const words = [...common, ...arm.flatMap((each) => each.split(/\s+/))];
-  const configs = words.flatMap((word, i) => (word === "--config" ? [words[i + 1]!] : word.startsWith("--config=") ? [word.slice(9)] : []));
-  const files = [join(checkpoint, CONFIG_FILE), join(checkpoint, MODEL_FILE), ...configs].filter((path) => existsSync(path));
+  const files = [join(checkpoint, CONFIG_FILE), join(checkpoint, MODEL_FILE), ...valuesOf("--config", words)].filter((path) =>
+    existsSync(path),
+  );
   const hashes = await Promise.all(files.map((path) => sha256Of(path)));
   return createHash("sha256")
     .update(JSON.stringify([tasksSha256(tasks), ...hashes]))
@@ -161,8 +162,16 @@ async function dataSha256({ checkpoint, arm }: CompareArgs, common: readonly str
 
 /** The canvas that all runs are asked for: tasks that don't fit it are not worked on, and don't count. */
 function canvasOf(options: readonly string[]): number | "auto" {
-  const at = options.findLastIndex((option) => /^--canvas(=|$)/.test(option));
-  return at === -1 ? "auto" : parseCanvas(options[at]!.split("=")[1] ?? options[at + 1] ?? "");
+  const asked = valuesOf("--canvas", options).at(-1);
+  return asked === undefined ? "auto" : parseCanvas(asked);
+}
+
+/** What an option is given, as `--name value` or `--name=value`, each time that it stands there. */
+function valuesOf(name: string, options: readonly string[]): string[] {
+  return options.flatMap((option, i) => {
+    if (option === name) return [options[i + 1] ?? ""];
+    return option.startsWith(`${name}=`) ? [option.slice(name.length + 1)] : [];
+  });
 }
 
 function words(text: string): string[] {

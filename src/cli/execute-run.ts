@@ -11,8 +11,7 @@ import { RunFolder, refuseOtherTasks, tasksSha256, unkeptState } from "../adapt/
 import { setUp } from "../adapt/setup.ts";
 import { partOf, type RunIdentity, shareOf } from "../adapt/shard.ts";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
-import type { Entry } from "../arc/challenges-json.ts";
-import { quoted } from "../arc/grid-json.ts";
+import { type Entry, problemsOf } from "../arc/challenges-json.ts";
 import { TASKS_FILE, writeRunTasks } from "../arc/run-tasks-file.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import type { Task } from "../arc/task.ts";
@@ -28,6 +27,7 @@ import { loadCheckpoint } from "../checkpoint/load.ts";
 import type { Recipe, SettingName } from "../config/recipe.ts";
 import { InputError, messageOf, UserError } from "../errors.ts";
 import { type EventLog, openEventLog } from "../events.ts";
+import { ENDING_SIGNALS, statusOf } from "../files/signals.ts";
 import { fallbackSubmission } from "../submission/fallback.ts";
 import { validateSubmission } from "../submission/validate.ts";
 import { writeSubmission } from "../submission/write.ts";
@@ -43,13 +43,6 @@ import { keptOptions, optionsOf, resolveSettings, settingsOf } from "./run-resum
 /** Kept at the very end, for the process to print its result and to leave. */
 const LEAVING_SECONDS = 0.3;
 
-/** Signals that end a run in order, with the numbers that its exit status tells of them. */
-const SIGNALS = [
-  ["SIGINT", 2],
-  ["SIGTERM", 15],
-  ["SIGHUP", 1],
-] as const;
-
 /**
  * Runs with these options, and ends the process.
  *
@@ -63,12 +56,12 @@ export async function executeRun(
   let folder: RunFolder | undefined;
   let isWritten = true;
   let { out } = given;
-  for (const [signal, number] of SIGNALS) {
+  for (const signal of ENDING_SIGNALS) {
     process.once(signal, () => {
       run?.stop();
       folder?.close();
       console.error(`${signal}: ${run ? `the best submission so far is in ${out}` : "nothing had been begun"}`);
-      process.exit(128 + number);
+      process.exit(statusOf(signal));
     });
   }
   const option = given.resume === undefined ? "run-dir" : "resume";
@@ -111,11 +104,7 @@ export async function executeRun(
     const askedWorkers = parseWorkers(args.workers);
     const wishes = memoryWishes(args);
     const challenges = readChallenges(args.challenges!);
-    if (args.strict && challenges.bad.length > 0)
-      throw new InputError(
-        `--strict ${args.challenges}`,
-        challenges.bad.flatMap(({ id, problems }) => problems.map((problem) => `task ${quoted(id)}, ${problem}`)),
-      );
+    if (args.strict && challenges.bad.length > 0) throw new InputError(`--strict ${args.challenges}`, problemsOf(challenges.bad));
     if (args.leaveOut !== undefined && !(Number.isInteger(args.leaveOut) && args.leaveOut >= 0))
       throw new UserError(`--leave-out ${args.leaveOut}: expected a whole number from 0 up`);
     if (resolved.recipe.haltingPairs === "held-out" && !args.leaveOut)
@@ -174,7 +163,7 @@ export async function executeRun(
     };
     const memoryOfGpus = (gpus: number): (number | undefined)[] =>
       device === undefined ? gpuMemory(gpus) : new Array<number>(gpus).fill(deviceMemory(device));
-    const requestOn = (engine: ChosenEngine, gpus: number, devices: readonly string[] = [], isFallback = false): RunRequest => {
+    const requestOn = (engine: ChosenEngine, gpus: number, devices: readonly string[] = []): RunRequest => {
       const { recipe } = resolved;
       const apart = args.sync === "none" ? state.record.notes.workers : undefined; // each has its own tasks and its own snapshots
       const most = args.sync === "none" ? Math.max(1, chosen.length) : Number.POSITIVE_INFINITY; // else some would have no task
@@ -198,10 +187,7 @@ export async function executeRun(
         workers,
         threads,
         gpus,
-        // What was asked of TensorFlow can't be had of the engine that takes its place.
-        compilation: isFallback
-          ? { compile: "auto", precision: "auto", attention: "auto" }
-          : { compile: args.compile, precision: args.precision, attention },
+        compilation: { compile: args.compile, precision: args.precision, attention },
         engine,
         environment: (rank) => ({
           ...folder?.mark,
@@ -222,7 +208,11 @@ export async function executeRun(
         planOnly: args.planOnly,
         ...(args.engine === "auto" &&
           engine.engine === "tensorflow" && {
-            onWasm: () => requestOn({ ...chooseEngine("wasm"), reason: "TensorFlow failed" }, 0, [], true),
+            onWasm: () => ({
+              ...requestOn({ ...chooseEngine("wasm"), reason: "TensorFlow failed" }, 0),
+              // What was asked of TensorFlow can't be had of the engine that takes its place.
+              compilation: { compile: "auto", precision: "auto", attention: "auto" },
+            }),
           }),
       };
     };

@@ -1,6 +1,6 @@
 /** Pre-training on real and generated tasks: the course of a run, from the first step to the written checkpoint. */
 import { existsSync, rmSync } from "node:fs";
-import { availableParallelism, constants, cpus } from "node:os";
+import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
 import { compilationCache } from "../backend/compilation-cache.ts";
@@ -16,6 +16,7 @@ import { PRESETS } from "../config/presets.ts";
 import { PRETRAINING_RECIPES } from "../config/pretraining.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { type EventLog, openEventLog } from "../events.ts";
+import { ENDING_SIGNALS, statusOf } from "../files/signals.ts";
 import { LearningFile } from "../metrics/learning-file.ts";
 import { type Metrics, MetricsFile } from "../metrics/metrics-file.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -45,9 +46,6 @@ const LEARNING_SHARE = 0.025;
 const SAVE_AGAIN_SECONDS = 60;
 /** A worker without a sign of life for this long counts as lost. */
 const SILENCE_SECONDS = 120;
-
-/** Signals that end a training in order, with all that it has learned. */
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Runs the whole pre-training; the checkpoint is written every so often and at the end, also after a signal, which the exit status then tells. */
 export async function pretrain(request: PretrainRequest, saved: SavedRun | undefined): Promise<PretrainResult> {
@@ -122,17 +120,17 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
     },
   );
   const stop = (signal: NodeJS.Signals): void => {
-    process.exitCode = 128 + constants.signals[signal]; // once all is saved
+    process.exitCode = statusOf(signal); // once all is saved
     run.stop(pool);
   };
-  for (const signal of SIGNALS) process.on(signal, stop);
+  for (const signal of ENDING_SIGNALS) process.on(signal, stop);
   try {
     const ready = await started;
     const course = maxSteps === undefined ? "" : `, ${maxSteps} steps in all`;
     log.emit("info", "ready", `${ready.length} workers ready, ${ready[0]!.parameters} parameters, ${ready[0]!.engine}${course}`);
     return await run.train(pool, ready.length, ready[0]!.engine);
   } finally {
-    for (const signal of SIGNALS) process.off(signal, stop);
+    for (const signal of ENDING_SIGNALS) process.off(signal, stop);
     pool.kill();
     if (snapshots !== undefined) rmSync(snapshots, { recursive: true, force: true });
     log.close();
