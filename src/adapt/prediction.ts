@@ -31,7 +31,8 @@ export async function predict(context: RunContext, pool: WorkerPool, plan: Plan)
   progress.phase("predict", deadline - clock.processStart);
   const wanted = Array.from({ length: setup.variants }, (_, variant) => itemsOf(request.chosen, variant)).flat();
   const rounds = wanted.filter((item) => pool.exists(item));
-  let perPrediction = 0;
+  const costs = new Map<number, number>(); // seconds of a prediction, by canvas
+  const slowest = (): number => Math.max(0, ...costs.values());
   const chunk = Math.max(1, Math.min(setup.microBatch, Math.ceil(items.length / pool.alive.length)));
   const left = rounds.filter((item) => !answers.has(item)); // all but those of an earlier process of the run
   let made = rounds.length - left.length;
@@ -42,9 +43,9 @@ export async function predict(context: RunContext, pool: WorkerPool, plan: Plan)
     chunk,
     owner: ownersOf(request),
     wanted: (item) => !answers.isDecided(item),
-    goOn: () => !context.stopped() && now() + perPrediction * chunk < deadline,
+    goOn: () => !context.stopped() && now() + slowest() * chunk < deadline,
     arrived: (predictions, seconds) => {
-      perPrediction = seconds / predictions.length;
+      costs.set(setup.canvases?.ofTask[predictions[0]!.task] ?? 0, seconds / predictions.length);
       made += predictions.length;
       answers.count(predictions);
       progress.predicted({ made, of: rounds.length, decided: decided(), testInputs: items.length });

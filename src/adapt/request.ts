@@ -59,7 +59,7 @@ export interface RunRequest {
   /** environment of a worker */
   readonly environment: (rank: number) => Record<string, string>;
   readonly joined: boolean;
-  readonly canvas: number | "auto";
+  readonly canvas: CanvasChoice;
   readonly memory: MemoryRequest;
   /** seconds between two snapshots at least */
   readonly snapshotSeconds: number;
@@ -72,6 +72,9 @@ export interface RunRequest {
   /** end once the plan is made */
   readonly planOnly?: boolean | undefined;
 }
+
+/** Cells a side, for all tasks; as few as the tasks allow; or canvases of several sizes, each for the tasks that need no larger one. */
+export type CanvasChoice = number | "auto" | "grouped";
 
 /** Whether predictions tell how long they have stood: where votes are weighed by it, and where solutions can tell what that would be worth. */
 export function isAgreementWatched({ recipe, solutions }: Pick<RunRequest, "recipe" | "solutions">): boolean {
@@ -113,7 +116,10 @@ export interface RunResult {
   /** how often a worker was lost */
   readonly lost: number;
   readonly fallbackInputs: number;
+  /** cells a side, of the largest where there are several */
   readonly canvas: number;
+  /** where there are several: cells a side, and tasks on each */
+  readonly canvases?: readonly { readonly side: number; readonly tasks: number }[] | undefined;
   readonly votes: number;
   /** test inputs whose two answers no further vote could change; planned predictions that were not made for that */
   readonly decidedInputs: number;

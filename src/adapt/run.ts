@@ -22,7 +22,7 @@ import { type Predicted, predict } from "./prediction.ts";
 import { RunProgress } from "./progress.ts";
 import { type InputOutcome, isPredictOnly, isTrained, type RunRequest, type RunResult } from "./request.ts";
 import type { RunState } from "./run-folder.ts";
-import { type Setup, setUp } from "./setup.ts";
+import { type Setup, setUp, tasksByCanvas } from "./setup.ts";
 import { train } from "./training.ts";
 import { zeroRound } from "./zero-round.ts";
 
@@ -289,6 +289,7 @@ export class Run {
       workers,
       lost: this.#crew?.lost ?? 0,
       canvas: this.#setup.canvas,
+      ...(this.#setup.canvases && { canvases: tasksByCanvas(this.#setup.canvases) }),
       votes: this.#answers.votes,
       ...(this.#predicted ?? { ...this.#answers.decided(), complete: this.#state.record.notes.complete ?? false }),
       written: this.#answers.isWritten,

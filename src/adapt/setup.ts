@@ -1,11 +1,13 @@
 /** What a run's request comes to on this machine: canvas, rows at a time, and the jobs of its workers. */
 import type { Task } from "../arc/task.ts";
-import { describeMemory, gigabytes, type MemoryPlan, planMemory } from "../budget/memory.ts";
+import { describeMemory, gigabytes, type MemoryPlan, planMemory, worthwhileRows } from "../budget/memory.ts";
 import { sideTrainedOn } from "../checkpoint/config.ts";
 import type { Recipe } from "../config/recipe.ts";
 import { COMPETING_VARIANTS } from "../data/competitors.ts";
+import { type CanvasGroups, groupByCanvas } from "../encode/canvas-groups.ts";
 import { canvasSideFor } from "../encode/canvas-side.ts";
 import { UserError } from "../errors.ts";
+import { type ModelConfig, passCost } from "../model/config.ts";
 import { noEncoder } from "../model/encoder-config.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import type { Job } from "../parallel/job.ts";
@@ -16,10 +18,15 @@ import { undivided, withLeftOut } from "./left-out.ts";
 import { adaptedModel, adaptersOf, frozenShareOf, type RowStartKind, searchStartsOf } from "./methods.ts";
 import { isAgreementWatched, isPredictOnly, type RunRequest } from "./request.ts";
 
+/** Canvases of a run at most: each has steps of its own to compile. */
+const MOST_CANVASES = 4;
+
 /** Sizes of a run, and a job for each worker. */
 export interface Setup {
-  /** cells a side */
+  /** cells a side, of the largest where there are several */
   readonly canvas: number;
+  /** where there are several */
+  readonly canvases?: CanvasGroups | undefined;
   /** rows that go through the model together in each worker */
   readonly microBatch: number;
   /** blocks are computed again for their gradient */
@@ -42,12 +49,13 @@ export function setUp(request: RunRequest): Setup {
   const { recipe, checkpoint, chosen, leftOut, workers, seed, joined, engine } = request;
   const known = leftOut ? undivided(leftOut) : chosen;
   const trainedSide = sideTrainedOn(checkpoint.config);
-  const canvas = request.canvas === "auto" ? canvasSideFor(known, 1, trainedSide) : request.canvas;
   const full = checkpoint.config.canvas;
   const trained = checkpoint.config.model;
   const model = adaptedModel(trained, recipe);
-  const positions = model.prefixLength + canvas ** 2;
   const perWorker = Math.max(1, Math.ceil(recipe.batchSize / workers));
+  const canvases = request.canvas === "grouped" ? canvasesFor(request, known, model, perWorker) : undefined;
+  const canvas = typeof request.canvas === "number" ? request.canvas : (canvases?.sides.at(-1) ?? canvasSideFor(known, 1, trainedSide));
+  const positions = model.prefixLength + canvas ** 2;
   const lora = adaptersOf(recipe);
   const factored = recipe.embedding === "factored";
   const { encoder } = checkpoint.config;
@@ -78,6 +86,7 @@ export function setUp(request: RunRequest): Setup {
     seed,
     model,
     canvas,
+    canvases,
     fullCanvas: Math.max(full, canvas),
     trunk: request.scratch ? { kind: "random" } : { kind: "checkpoint", folder: checkpoint.folder },
     start: request.scratch ? "zero" : recipe.start,
@@ -116,6 +125,7 @@ export function setUp(request: RunRequest): Setup {
   };
   return {
     canvas,
+    canvases,
     microBatch,
     recompute,
     actSteps: recipe.haltMaxStepsEval || checkpoint.config.model.haltMaxSteps,
@@ -125,7 +135,7 @@ export function setUp(request: RunRequest): Setup {
       ...shared,
       ...(!joined && { seed: `${seed}:${rank}`, trainOn: chosen.flatMap((_task, i) => (ownerOf(i, workers) === rank ? [i] : [])) }),
     })),
-    description: `${chosen.length} tasks, ${itemsOf(chosen, 0).length} test inputs on a ${canvas} x ${canvas} canvas; ${workers} workers on ${engine.engine} (${engine.reason}); batch ${recipe.batchSize}, ${describeMemory(memory)}`,
+    description: `${chosen.length} tasks, ${itemsOf(chosen, 0).length} test inputs on ${canvases ? describeCanvases(tasksByCanvas(canvases)) : `a ${canvas} x ${canvas} canvas`}; ${workers} workers on ${engine.engine} (${engine.reason}); batch ${recipe.batchSize}, ${describeMemory(memory)}`,
     warnings: [
       ...largeTasks(known, canvas, trainedSide),
       ...(canvas > full ? [`canvas ${canvas} is larger than the checkpoint's, ${full}: rotary positions it was never trained on`] : []),
@@ -151,6 +161,57 @@ export function isEncodedFirst(request: Pick<RunRequest, "recipe" | "checkpoint"
   const { method, start, embedding } = request.recipe;
   const mayBe = request.checkpoint.config.encoder !== undefined && !request.scratch && !isPredictOnly(request);
   return mayBe && start !== "encoder" && method !== "latent-search" && embedding === "table";
+}
+
+/** Canvases for groups of tasks; undefined where one for all is as good. */
+function canvasesFor(
+  { checkpoint, gpus }: RunRequest,
+  tasks: readonly Task[],
+  model: ModelConfig,
+  perWorker: number,
+): CanvasGroups | undefined {
+  const positions = (side: number): number => model.prefixLength + side ** 2;
+  const canvases = groupByCanvas(tasks, {
+    trained: sideTrainedOn(checkpoint.config),
+    most: MOST_CANVASES,
+    cost: (side) => passCost(model, positions(side)),
+    rows: perWorker,
+    leastRows: (side) => worthwhileRows(gpus > 0 ? "gpu" : "cpu", positions(side)),
+  });
+  return canvases.sides.length > 1 ? canvases : undefined;
+}
+
+/** Cells a side of each canvas, and the tasks on it. */
+export function tasksByCanvas({ sides, ofTask }: CanvasGroups): { side: number; tasks: number }[] {
+  return sides.map((side, canvas) => ({ side, tasks: ofTask.filter((each) => each === canvas).length }));
+}
+
+/** Of the examples and of the test inputs the share that is on each canvas. */
+export function sharesByCanvas(
+  { sides, ofTask }: CanvasGroups,
+  tasks: readonly Task[],
+): { side: number; examples: number; testInputs: number }[] {
+  const share = (canvas: number, of: (task: Task) => number): number => {
+    const count = (counts: (place: number) => boolean): number => tasks.reduce((sum, task, i) => sum + (counts(i) ? of(task) : 0), 0);
+    return (
+      count((i) => ofTask[i] === canvas) /
+      Math.max(
+        1,
+        count(() => true),
+      )
+    );
+  };
+  return sides.map((side, canvas) => ({
+    side,
+    examples: share(canvas, ({ train }) => train.length),
+    testInputs: share(canvas, ({ test }) => test.length),
+  }));
+}
+
+/** Several canvases in words. */
+export function describeCanvases(canvases: readonly { readonly side: number; readonly tasks: number }[]): string {
+  const each = canvases.map(({ side, tasks }) => `${side} x ${side} (${tasks} ${tasks === 1 ? "task" : "tasks"})`);
+  return `canvases of ${each.slice(0, -1).join(", ")} and ${each.at(-1)}`;
 }
 
 /** A warning where the canvas is larger than those trained on though some tasks would fit these. @param trained cells a side, if known */

@@ -1,12 +1,21 @@
 /** The first phase: predictions of the unadapted model, with its encoder's rows if it has one. They measure what a prediction costs, and are first real answers. */
 import type { WorkerPool } from "../parallel/coordinator.ts";
-import type { Prediction } from "../parallel/job.ts";
+import type { Prediction, PredictionItem } from "../parallel/job.ts";
 import type { RunContext } from "./context.ts";
-import { ownersOf } from "./items.ts";
+import { itemsByCanvas, ownersOf } from "./items.ts";
 import { isEncodedFirst } from "./setup.ts";
 
 /** An unadapted round before training may take this share of what is left. */
 const ZERO_ROUND_SHARE = 0.08;
+
+/** What a few predictions on a canvas have told, and what of them is left to make. */
+interface Measured {
+  readonly asked: number;
+  /** seconds on one worker */
+  readonly perPrediction: number;
+  readonly chunk: number;
+  readonly rest: readonly PredictionItem[];
+}
 
 /** Seconds that the round is expected to take: all test inputs where that is cheap, else a few. */
 export function zeroRoundSeconds({
@@ -37,23 +46,36 @@ export async function zeroRound(context: RunContext, pool: WorkerPool): Promise<
     answers.count(predictions);
   };
   const base = { actSteps: setup.actSteps, owner: ownersOf(request), goOn: () => now() < deadline, arrived };
-  // One test input each warms the engine up; its time is not what a prediction takes.
-  const probe = items.slice(0, workers);
-  await pool.predict(probe, { ...base, chunk: 1 });
-  const warm = spent / Math.max(1, made);
-  [spent, made] = [0, 0];
-  const chunk = Math.min(setup.microBatch, Math.max(1, Math.floor(1 / Math.max(1e-3, warm))), Math.ceil(items.length / workers));
-  const second = items.slice(probe.length, probe.length + workers * chunk);
-  await pool.predict(second, { ...base, chunk });
-  if (isEncodedFirst(request) || second.length === 0) {
-    // Once more what was asked already: nothing is compiled for it, and the encoder has made its rows. Later predictions have rows of a table.
+  const measure = async (asked: readonly PredictionItem[]): Promise<Measured> => {
     [spent, made] = [0, 0];
-    await pool.predict(second.length > 0 ? second : probe, { ...base, chunk });
-  }
-  const perPrediction = made > 0 ? spent / made : warm;
-  const rest = items.slice(probe.length + second.length);
-  const cost = (perPrediction * rest.length) / workers;
-  if (rest.length > 0 && cost < ZERO_ROUND_SHARE * (deadline - now())) await pool.predict(rest, { ...base, chunk });
+    // One test input each warms the engine up; its time is not what a prediction takes.
+    const probe = asked.slice(0, workers);
+    await pool.predict(probe, { ...base, chunk: 1 });
+    const warm = spent / Math.max(1, made);
+    [spent, made] = [0, 0];
+    const chunk = Math.min(setup.microBatch, Math.max(1, Math.floor(1 / Math.max(1e-3, warm))), Math.ceil(asked.length / workers));
+    const second = asked.slice(probe.length, probe.length + workers * chunk);
+    await pool.predict(second, { ...base, chunk });
+    if (isEncodedFirst(request) || second.length === 0) {
+      // Once more what was asked already: nothing is compiled for it, and the encoder has made its rows. Later predictions have rows of a table.
+      [spent, made] = [0, 0];
+      await pool.predict(second.length > 0 ? second : probe, { ...base, chunk });
+    }
+    const rest = asked.slice(probe.length + second.length);
+    return { asked: asked.length, perPrediction: made > 0 ? spent / made : warm, chunk, rest };
+  };
+  const measured: Measured[] = [];
+  for (const ofCanvas of itemsByCanvas(items, setup.canvases)) measured.push(await measure(ofCanvas));
+  const sum = (of: (each: Measured) => number): number => measured.reduce((total, each) => total + of(each), 0);
+  const perPrediction =
+    sum((each) => each.asked * each.perPrediction) /
+    Math.max(
+      1,
+      sum((each) => each.asked),
+    );
+  const cost = sum((each) => each.perPrediction * each.rest.length) / workers;
+  if (cost < ZERO_ROUND_SHARE * (deadline - now()))
+    for (const { rest, chunk } of measured) if (rest.length > 0) await pool.predict(rest, { ...base, chunk });
   answers.write();
   log.emit(
     "info",

@@ -1,5 +1,6 @@
 /** What a run would take on GPUs that are not here, projected from its traced steps (`bench --roofline`). */
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
+import { partOf } from "../budget/memory.ts";
 import type { MachineTimes } from "../budget/rehearsal.ts";
 import { UserError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -16,12 +17,12 @@ const COMPILE_SECONDS = 60;
 /** A run, as far as its steps go. */
 export interface ProjectedRun {
   readonly model: ModelConfig;
-  /** cells a side */
-  readonly canvas: number;
+  /** cells a side, and the share of the examples that is on such a canvas, and of the test inputs */
+  readonly canvases: readonly { readonly side: number; readonly examples: number; readonly testInputs: number }[];
   /** examples over all workers, one device each */
   readonly globalBatch: number;
   readonly workers: number;
-  /** rows that go through the model together in each worker */
+  /** rows that go through the model together in each worker, on the largest canvas */
   readonly microBatch: number;
   readonly recompute: boolean;
   readonly precision: "float32" | "bfloat16";
@@ -33,21 +34,36 @@ export interface ProjectedRun {
  *
  * @throws UserError where the TensorFlow engine is not at hand: steps are counted from its traces
  */
-export async function projectTimes(device: DeviceName, { workers, precision, attention, ...run }: ProjectedRun): Promise<MachineTimes> {
+export async function projectTimes(
+  device: DeviceName,
+  { workers, precision, attention, canvases, microBatch, ...run }: ProjectedRun,
+): Promise<MachineTimes> {
   const engine = chooseEngine("auto");
   if (engine.engine !== "tensorflow")
     throw new UserError(
       "--device projects traced steps, and tracing needs TensorFlow's binding and library; `npm run tensorflow` gets them",
     );
-  const request = { ...run, devices: [device], hours: 1, assumptions: { ...DEFAULT_ASSUMPTIONS, precision, attention, workers } };
-  const { projections } = await runRoofline(request, workerEnvironment(engine, 1));
-  const [projected] = projections;
+  const shared = { ...run, devices: [device], hours: 1, assumptions: { ...DEFAULT_ASSUMPTIONS, precision, attention, workers } };
+  const positionsOn = (side: number): number => run.model.prefixLength + side ** 2;
+  const largest = Math.max(...canvases.map(({ side }) => positionsOn(side)));
+  const perWorker = Math.ceil(run.globalBatch / workers);
+  const times = { stepSeconds: 0, actStepSeconds: 0 };
+  let name = "";
+  // As if all rows were on one canvas, then on the next: what a row takes hardly depends on how many there are.
+  for (const { side, examples, testInputs } of canvases) {
+    const fit = Math.floor((microBatch * largest) / positionsOn(side));
+    const together = canvases.length === 1 ? microBatch : partOf(perWorker, fit);
+    const { projections } = await runRoofline({ ...shared, canvas: side, microBatch: together }, workerEnvironment(engine, 1));
+    const [projected] = projections;
+    name = projected!.device;
+    times.stepSeconds += examples * projected!.optimizerStep.seconds;
+    times.actStepSeconds += testInputs * projected!.secondsPerActStepAndRow;
+  }
   return {
-    machine: `${workers} x ${projected!.device} (projected, not measured)`,
+    machine: `${workers} x ${name} (projected, not measured)`,
     startSeconds: START_SECONDS,
-    compileSeconds: COMPILE_SECONDS,
-    stepSeconds: projected!.optimizerStep.seconds,
+    compileSeconds: COMPILE_SECONDS * canvases.length,
     workers,
-    actStepSeconds: projected!.secondsPerActStepAndRow,
+    ...times,
   };
 }

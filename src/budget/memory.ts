@@ -156,6 +156,11 @@ export function gigabytes(bytes: number): string {
 /** Tokens that should go through the model together, lest a processor or a GPU have too little to do at a time. */
 const WORTHWHILE_TOKENS = { cpu: 512, gpu: 8192 } as const;
 
+/** Rows of so many positions that should go through the model together. */
+export function worthwhileRows(device: Means["device"], positions: number): number {
+  return Math.ceil(WORTHWHILE_TOKENS[device] / positions);
+}
+
 /**
  * As many rows at a time as fit, in parts of one size where that can be. Blocks are computed again for the gradient only where
  * too few rows fit otherwise: that costs a sixth more time, smaller parts next to nothing.
@@ -173,7 +178,7 @@ export function planMemory(request: PlanRequest): MemoryPlan {
   };
   if (request.recompute !== undefined || request.kind === "prediction") return planned(request.recompute ?? false);
   const kept = planned(false);
-  const wanted = Math.min(rows, Math.ceil(WORTHWHILE_TOKENS[means.device] / positions));
+  const wanted = Math.min(rows, worthwhileRows(means.device, positions));
   if (kept.microBatch >= wanted && kept.bytes <= budgetBytes) return kept;
   const again = planned(true);
   return again.microBatch > kept.microBatch || kept.bytes > budgetBytes ? again : kept;

@@ -1,8 +1,10 @@
 /** `compare`: the same tasks and the same time under several methods, starts and seeds. */
+
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Argv, CommandModule } from "yargs";
+import type { CanvasChoice } from "../adapt/request.ts";
 import { tasksSha256 } from "../adapt/run-folder.ts";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
 import type { Task } from "../arc/task.ts";
@@ -161,7 +163,7 @@ async function dataSha256({ checkpoint, arm }: CompareArgs, common: readonly str
 }
 
 /** The canvas that all runs are asked for: tasks that don't fit it are not worked on, and don't count. */
-function canvasOf(options: readonly string[]): number | "auto" {
+function canvasOf(options: readonly string[]): CanvasChoice {
   const asked = valuesOf("--canvas", options).at(-1);
   return asked === undefined ? "auto" : parseCanvas(asked);
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Argv, CommandModule } from "yargs";
 import type { RunResult } from "../adapt/request.ts";
 import type { Run } from "../adapt/run.ts";
+import { describeCanvases } from "../adapt/setup.ts";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import { ENGINES } from "../backend/select.ts";
@@ -16,7 +17,7 @@ import { withCompilationFlags } from "./compilation-flags.ts";
 import { executeRun } from "./execute-run.ts";
 import { withMemoryFlags } from "./memory-flags.ts";
 import { RUN_DEFAULTS, type RunArgs } from "./run-args.ts";
-import { chooseTasks, fittingTasks, parseCanvas } from "./run-options.ts";
+import { CANVAS_HELP, chooseTasks, fittingTasks, parseCanvas } from "./run-options.ts";
 import { describeOutcomes } from "./run-table.ts";
 
 /** The settings of a run that matter where nothing is trained. */
@@ -79,7 +80,7 @@ export const evaluateCommand: CommandModule<object, EvaluateArgs> = {
         .option("canvas", {
           type: "string",
           default: RUN_DEFAULTS.canvas,
-          describe: "canvas side in cells: auto (as small as the tasks allow) or 1..30",
+          describe: CANVAS_HELP,
         })
         .option("limit", { type: "number", describe: "the first N tasks only" })
         .option("tasks", { type: "string", describe: "these task ids only, comma-separated" }),
@@ -133,14 +134,18 @@ function scoreOf(run: Run, solutions: Solutions): Score {
 type RunAnswer = ReturnType<Run["outcomes"]>[number]["answers"][number];
 
 function tell({ checkpoint, out, json }: EvaluateArgs, run: Run, result: RunResult, solutions: Solutions): void {
-  const { tasks, testInputs, votes, complete, seconds, engine, workers, canvas, score, candidates } = result;
+  const { tasks, testInputs, votes, complete, seconds, engine, workers, canvas, canvases, score, candidates } = result;
   if (!complete) console.error(`the votes are not complete: ${votes} predictions were made; raise --budget or lower --vote-variants`);
   if (json) {
     const files = out === undefined ? {} : { submission: out, candidates };
-    console.log(JSON.stringify({ checkpoint, ...files, tasks, testInputs, votes, complete, seconds, engine, workers, canvas, score }));
+    console.log(
+      JSON.stringify({ checkpoint, ...files, tasks, testInputs, votes, complete, seconds, engine, workers, canvas, canvases, score }),
+    );
     return;
   }
   console.log(`${describeOutcomes(run, solutions).join("\n")}\n`);
   console.log(scoreTable(scoreOf(run, solutions)));
-  console.log(`${checkpoint}: ${votes} predictions on a ${canvas} x ${canvas} canvas in ${seconds.total.toFixed(1)} s (${engine})`);
+  console.log(
+    `${checkpoint}: ${votes} predictions on ${canvases ? describeCanvases(canvases) : `a ${canvas} x ${canvas} canvas`} in ${seconds.total.toFixed(1)} s (${engine})`,
+  );
 }

@@ -8,7 +8,7 @@ import { adaptedModel, courseSteps } from "../adapt/methods.ts";
 import type { RunRequest, RunResult } from "../adapt/request.ts";
 import { Run } from "../adapt/run.ts";
 import { RunFolder, refuseOtherTasks, tasksSha256, unkeptState } from "../adapt/run-folder.ts";
-import { setUp } from "../adapt/setup.ts";
+import { setUp, sharesByCanvas } from "../adapt/setup.ts";
 import { partOf, type RunIdentity, shareOf } from "../adapt/shard.ts";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
 import { type Entry, problemsOf } from "../arc/challenges-json.ts";
@@ -146,12 +146,12 @@ export async function executeRun(
     const requestElsewhere = async (elsewhere: DeviceName): Promise<RunRequest> => {
       const engine: ChosenEngine = { engine: "tensorflow", location: undefined, reason: "on a machine that is not here" };
       const asked = requestOn(engine, askedWorkers ?? REHEARSED_GPUS);
-      const { canvas, microBatch, recompute } = setUp(asked);
+      const { canvas, canvases, microBatch, recompute } = setUp(asked);
       const { workers, recipe, checkpoint } = asked;
       const precision = args.precision === "float32" ? "float32" : "bfloat16";
       const projected = {
         model: adaptedModel(checkpoint.config.model, recipe),
-        canvas,
+        canvases: canvases ? sharesByCanvas(canvases, asked.chosen) : [{ side: canvas, examples: 1, testInputs: 1 }],
         globalBatch: recipe.batchSize,
         workers,
         microBatch,

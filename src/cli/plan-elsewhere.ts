@@ -3,7 +3,7 @@
 import { itemsOf } from "../adapt/items.ts";
 import { describePlan, phasesOf, planFrom } from "../adapt/plan-phases.ts";
 import type { RunRequest } from "../adapt/request.ts";
-import { setUp } from "../adapt/setup.ts";
+import { setUp, tasksByCanvas } from "../adapt/setup.ts";
 import { zeroRoundSeconds } from "../adapt/zero-round.ts";
 import { formatDuration } from "../budget/duration.ts";
 import { reserveOf } from "../budget/planner.ts";
@@ -29,7 +29,8 @@ export function printPlanElsewhere(request: RunRequest, json: boolean): void {
   const phases = phasesOf(plan, surroundings);
   if (json) {
     const { chosen, workers } = request;
-    console.log(JSON.stringify({ plan, phases, times, tasks: chosen.length, testInputs, workers, canvas: setup.canvas }));
+    const canvases = setup.canvases && { canvases: tasksByCanvas(setup.canvases) };
+    console.log(JSON.stringify({ plan, phases, times, tasks: chosen.length, testInputs, workers, canvas: setup.canvas, ...canvases }));
     return;
   }
   console.log(setup.description);

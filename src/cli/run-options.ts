@@ -1,4 +1,5 @@
 /** What the options of `run` mean. */
+import type { CanvasChoice } from "../adapt/request.ts";
 import { type Task, withoutAnswers } from "../arc/task.ts";
 import { parseDuration } from "../budget/duration.ts";
 import { nearest } from "../config/resolve.ts";
@@ -17,12 +18,16 @@ export function spentSeconds(startedAt: string | undefined): number {
   return parseDuration(startedAt, "--started-at");
 }
 
-/** @throws UserError where it is neither */
-export function parseCanvas(text: string): number | "auto" {
-  if (text === "auto") return "auto";
+/** What `--canvas` says of itself. */
+export const CANVAS_HELP =
+  "canvas side in cells: auto (as small as the tasks allow), grouped (of several sizes, so that a large task does not make the small ones dear) or 1..30";
+
+/** @throws UserError where it is none of these */
+export function parseCanvas(text: string): CanvasChoice {
+  if (text === "auto" || text === "grouped") return text;
   const side = Number(text);
   if (!(Number.isInteger(side) && side >= 1 && side <= 30))
-    throw new UserError(`--canvas ${text}: expected auto or a whole number in 1..30`);
+    throw new UserError(`--canvas ${text}: expected auto, grouped or a whole number in 1..30`);
   return side;
 }
 
@@ -102,8 +107,8 @@ export function chooseTasks(
  *
  * @throws UserError where none does
  */
-export function fittingTasks(tasks: readonly Task[], canvas: number | "auto", tell: (text: string) => void): readonly Task[] {
-  if (canvas === "auto") return tasks;
+export function fittingTasks(tasks: readonly Task[], canvas: CanvasChoice, tell: (text: string) => void): readonly Task[] {
+  if (typeof canvas !== "number") return tasks;
   const fitting = tasks.filter((task) => fitsCanvas(withoutAnswers(task), canvas));
   if (fitting.length === 0 && tasks.length > 0)
     throw new UserError(`--canvas ${canvas}: every task has a larger grid; --canvas auto takes what the tasks need`);

@@ -7,7 +7,7 @@ import { executeRun } from "./execute-run.ts";
 import { withMemoryFlags } from "./memory-flags.ts";
 import { withRehearsalFlags } from "./rehearsal-flags.ts";
 import { RUN_DEFAULTS, type RunArgs } from "./run-args.ts";
-import { MAX_WORKERS } from "./run-options.ts";
+import { CANVAS_HELP, MAX_WORKERS } from "./run-options.ts";
 import { printTable } from "./run-table.ts";
 
 export const runCommand: CommandModule<object, RunArgs> = {
@@ -54,7 +54,7 @@ export const runCommand: CommandModule<object, RunArgs> = {
         .option("canvas", {
           type: "string",
           default: RUN_DEFAULTS.canvas,
-          describe: "canvas side in cells: auto (as small as the tasks allow) or 1..30",
+          describe: CANVAS_HELP,
         })
         .option("scratch", {
           type: "boolean",

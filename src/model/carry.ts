@@ -29,9 +29,9 @@ export class RowCarry {
   readonly steps: Int32Array;
   /** uint8[size]: 1 where the row takes a new sample next */
   readonly halted: Uint8Array;
-  /** int32[size * tokens] */
+  /** int32[size * tokens]; of a row on a smaller canvas the first tokens alone are used */
   readonly inputs: Int32Array;
-  /** int32[size * tokens] */
+  /** int32[size * tokens], in the same way */
   readonly labels: Int32Array;
   /** int32[size]; ENCODED where the encoder makes the row */
   readonly puzzleIds: Int32Array;
@@ -39,6 +39,7 @@ export class RowCarry {
   readonly demonstrations: Int32Array;
   readonly #encoded: EncodedRows | undefined;
 
+  /** @param tokens of the largest canvas */
   constructor(
     readonly size: number,
     readonly tokens: number,

@@ -48,6 +48,12 @@ export function trunkSize(config: ModelConfig): number {
   return 2 * V * D + 2 * D + 2 + lLayers * (4 * D * D + 3 * D * innerSize(config));
 }
 
+/** Products of one pass of the network over a row of T positions: its weights at every position, attention's scores and sums for every pair of them. */
+export function passCost(config: ModelConfig, positions: number): number {
+  const { hiddenSize: D, lLayers } = config;
+  return lLayers * positions * (4 * D * D + 3 * D * innerSize(config) + 2 * positions * D);
+}
+
 /** Numbers in the adapters of a rank; `loraLayout` says where each lies. */
 export function adapterSize(config: ModelConfig, rank: number): number {
   const { hiddenSize: D, vocabularySize: V, lLayers } = config;

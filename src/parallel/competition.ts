@@ -3,7 +3,7 @@ import { isCode } from "../data/augmentation-codes.ts";
 import type { Group, PuzzlePlan } from "../data/build.ts";
 import { competingVariants, competitorId, competitorOf, competitors } from "../data/competitors.ts";
 import { PuzzleIds } from "../data/puzzle-ids.ts";
-import { ExampleStream } from "../data/sampler.ts";
+import { type OpenStream, openStream, type RowCanvases } from "../data/stream.ts";
 import type { Example } from "../encode/batch.ts";
 import { UserError } from "../errors.ts";
 import type { PuzzleEmbedding, RowStart } from "../model/puzzle-embedding.ts";
@@ -26,7 +26,7 @@ export class Competition {
   readonly #ids: PuzzleIds;
   readonly #places: ReadonlyMap<Group, number>;
   readonly #points: readonly StartingPoint[];
-  readonly #stream: ExampleStream;
+  readonly #stream: OpenStream;
 
   /**
    * @param plan   of all tasks
@@ -40,10 +40,18 @@ export class Competition {
     {
       groups,
       side,
+      canvases,
       translate,
       factored,
       random,
-    }: { groups: readonly Group[]; side: number; translate: boolean; factored?: boolean | undefined; random: Random },
+    }: {
+      groups: readonly Group[];
+      side: number;
+      canvases?: RowCanvases | undefined;
+      translate: boolean;
+      factored?: boolean | undefined;
+      random: Random;
+    },
   ) {
     const rows = plan.puzzleCount * points.length;
     if (rows > MAX_ID)
@@ -53,7 +61,7 @@ export class Competition {
     this.#places = new Map(plan.groups.map((group, place) => [group, place]));
     this.#points = points;
     const rivals = competitors(groups, points.length, plan.puzzleCount, competingVariants(factored));
-    this.#stream = new ExampleStream(rivals, { side, translate, random, order: "shuffled" });
+    this.#stream = openStream(rivals, { side, translate, random, order: "shuffled" }, canvases);
   }
 
   /** An example for rows that compete; not wanted any more once starts were chosen. */

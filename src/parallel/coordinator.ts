@@ -97,12 +97,15 @@ export class WorkerPool {
   /** that each task has, on all workers */
   #variants: readonly number[] = [];
   #chosenStarts: readonly number[] | undefined;
+  /** which canvas each task is on, where there are several */
+  readonly #canvasOf: readonly number[] | undefined;
   readonly #clock: Clock;
 
   private constructor(jobs: readonly Job[], joined: boolean, options: PoolOptions) {
     const { environment, watcher, recovery, clock = realClock(), chosenStarts } = options;
     this.#chosenStarts = chosenStarts;
     this.#joined = joined;
+    this.#canvasOf = jobs[0]?.canvases?.ofTask; // the same in all jobs
     this.#clock = clock;
     this.#watcher = watcher;
     this.#recovers = recovery !== undefined;
@@ -319,7 +322,11 @@ export class WorkerPool {
     },
   ): Promise<void> {
     const there = items.filter((item) => this.exists(item));
-    const queue = new PredictionQueue(there, options.chunk, options.wanted);
+    const canvasOf = this.#canvasOf;
+    const queue = new PredictionQueue(there, options.chunk, {
+      ...(options.wanted && { wanted: options.wanted }),
+      ...(canvasOf && { kind: ({ task }) => canvasOf[task]! }),
+    });
     const serve = async (slot: Slot): Promise<void> => {
       const mine = (item: PredictionItem): boolean => {
         const owner = options.owner?.(item) ?? -1;

@@ -5,6 +5,7 @@ import type { Rehearsal } from "../budget/rehearsal.ts";
 import type { FileRecords } from "../checkpoint/staged-files.ts";
 import type { Json } from "../checkpoint/training-state.ts";
 import type { PretrainingData } from "../data/pretraining-stream.ts";
+import type { CanvasGroups } from "../encode/canvas-groups.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { EncoderConfig } from "../model/encoder-config.ts";
 import type { LoraSettings } from "../model/lora.ts";
@@ -64,8 +65,10 @@ export interface Job {
   readonly compilation: Compilation;
   readonly seed: number | string;
   readonly model: ModelConfig;
-  /** cells a side of this run's canvas */
+  /** cells a side of this run's canvas, of the largest where there are several */
   readonly canvas: number;
+  /** canvases of several sizes, by the job's tasks; all are on `canvas` unless given */
+  readonly canvases?: CanvasGroups | undefined;
   /** cells a side of the canvas that fixes the row stride of positions */
   readonly fullCanvas: number;
   readonly trunk: TrunkSource;

@@ -4,11 +4,19 @@ import type { PredictionItem } from "./job.ts";
 /** A prediction over which this many workers were lost is not tried again. */
 const MAX_LOSSES = 2;
 
+/** What a queue asks of its items. */
+export interface Questions {
+  /** asked of each when its turn comes: what came of others may have made it needless, for good */
+  wanted?(item: PredictionItem): boolean;
+  /** those of a chunk have the same one */
+  kind?(item: PredictionItem): number;
+}
+
 /** Hands out chunks of predictions; those that come back undone are tried one by one, those that nobody wants any more are dropped. */
 export class PredictionQueue {
   #waiting: PredictionItem[];
   readonly #chunk: number;
-  readonly #wanted: (item: PredictionItem) => boolean;
+  readonly #questions: Questions;
   readonly #losses = new Map<PredictionItem, number>();
   #underWay = 0;
   #changed: () => void = () => {};
@@ -16,11 +24,10 @@ export class PredictionQueue {
     this.#changed = resolve;
   });
 
-  /** @param wanted asked of each when its turn comes: what came of others may have made it needless, for good */
-  constructor(items: readonly PredictionItem[], chunk: number, wanted: (item: PredictionItem) => boolean = () => true) {
+  constructor(items: readonly PredictionItem[], chunk: number, questions: Questions = {}) {
     this.#waiting = items.slice();
     this.#chunk = chunk;
-    this.#wanted = wanted;
+    this.#questions = questions;
   }
 
   /** Nothing waits, and nothing is under way that might come back. */
@@ -38,16 +45,20 @@ export class PredictionQueue {
     return this.#change;
   }
 
-  /** The next chunk of those that `may` be made; empty where there is none now. One over which a worker was lost comes alone. */
+  /**
+   * The next chunk of those that `may` be made; empty where there is none now. One over which a worker was lost comes alone. A chunk that the first in
+   * turn leaves room in is filled with the next of its kind, however many of other kinds come before these.
+   */
   take(may: (item: PredictionItem) => boolean): PredictionItem[] {
     const taken: PredictionItem[] = [];
     const passedOver: PredictionItem[] = [];
     let seen = 0;
     for (let alone = false; seen < this.#waiting.length && taken.length < this.#chunk && !alone; seen++) {
       const item = this.#waiting[seen]!;
-      if (!this.#wanted(item)) continue;
+      if (this.#questions.wanted?.(item) === false) continue;
       const suspect = this.#losses.has(item);
-      if (!may(item) || (suspect && taken.length > 0)) {
+      const isOther = taken.length > 0 && this.#questions.kind?.(item) !== this.#questions.kind?.(taken[0]!);
+      if (!may(item) || isOther || (suspect && taken.length > 0)) {
         passedOver.push(item);
         continue;
       }

@@ -29,7 +29,7 @@ const ENCODED_SAMPLE = 256;
 
 /** Writes this rank's rows of the batch into the folder of a training state; they count once the state is saved with what this returns. */
 export async function stageRows({ replica }: Training, stateFolder: string): Promise<FileRecords> {
-  return stageCarry(stateFolder, replica.globalRows()[0]!, await carryPartOf(replica));
+  return stageCarry(stateFolder, replica.slice.first, await carryPartOf(replica));
 }
 
 /** Writes a checkpoint and, where its folder is given, the training state: both count from the same instant on. */

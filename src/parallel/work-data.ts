@@ -3,11 +3,12 @@ import { loadCheckpoint } from "../checkpoint/load.ts";
 import { RowFile } from "../checkpoint/row-file.ts";
 import type { TrainingState } from "../checkpoint/training-state.ts";
 import { FIRST_CODE_ID, factoredParts, isCode } from "../data/augmentation-codes.ts";
-import { type PuzzlePlan, planPuzzles } from "../data/build.ts";
+import { type PuzzlePlan, planPuzzles, splitPairs } from "../data/build.ts";
 import { COMPETING_VARIANTS, heldBackPair } from "../data/competitors.ts";
 import { type LivingRow, openPretraining } from "../data/pretraining-stream.ts";
-import { ExampleStream } from "../data/sampler.ts";
+import { openStream, type RowCanvases } from "../data/stream.ts";
 import type { Example } from "../encode/batch.ts";
+import { rowsByCanvas, spreadRows } from "../encode/canvas-groups.ts";
 import { type Demonstrate, fillDemonstrations } from "../encode/demonstrations.ts";
 import { UserError } from "../errors.ts";
 import { initEncoder } from "../model/encoder.ts";
@@ -168,6 +169,15 @@ export interface WorkData {
   demonstrateRow?(puzzleId: number): Demonstrate;
 }
 
+/** Where a job's tasks are on canvases of several sizes: which of them each row of its batch is on. */
+export function rowCanvasesOf({ data, canvases, trainOn, globalBatch }: Job): RowCanvases | undefined {
+  if (!canvases || data.kind !== "tasks") return undefined;
+  const pairs = canvases.sides.map(() => 0);
+  for (const i of trainOn ?? data.tasks.keys()) pairs[canvases.ofTask[i]!]! += splitPairs(data.tasks[i]!, data.trainOnTests).train.length;
+  const places = new Map(data.tasks.map((task, i) => [task, canvases.ofTask[i]!]));
+  return { sides: canvases.sides, ofTask: (task) => places.get(task)!, ofRow: spreadRows(rowsByCanvas(pairs, globalBatch)) };
+}
+
 /** The stream of a job's examples. */
 export function dataOf(job: Job, random: Random, { startOf }: Pick<Beginning, "startOf">): WorkData {
   const { data, canvas: side } = job;
@@ -177,10 +187,12 @@ export function dataOf(job: Job, random: Random, { startOf }: Pick<Beginning, "s
     random: random.fork("plan"),
   });
   const groups = job.trainOn ? job.trainOn.map((i) => plan.groups[i]!) : plan.groups;
-  const stream = new ExampleStream(groups, { side, random: random.fork("stream"), order: "shuffled", translate: data.translate });
   const { translate, factored } = data;
+  const canvases = rowCanvasesOf(job);
+  const stream = openStream(groups, { side, random: random.fork("stream"), order: "shuffled", translate }, canvases);
   const points = job.search?.starts.map((start) => ({ start: startOf(start), ofTask: start === "normal" }));
-  const competition = points && new Competition(plan, points, { groups, side, translate, factored, random: random.fork("competition") });
+  const competition =
+    points && new Competition(plan, points, { groups, side, canvases, translate, factored, random: random.fork("competition") });
   const exampleAt = (index: number): Example =>
     competition && !competition.chosen ? competition.exampleAt(index) : stream.exampleAt(index);
   return {

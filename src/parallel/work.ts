@@ -31,7 +31,7 @@ import type { PulseSender } from "./pulse.ts";
 import { saveTraining, stageRows, type Training } from "./saving.ts";
 import { carryOfAll, SnapshotWriter } from "./snapshot-writer.ts";
 import { surveyOf } from "./survey.ts";
-import { birthOf, dataOf, encoderOf, rowStartOf, rowStoreOf, shownTasksOf, trunkOf, type WorkData } from "./work-data.ts";
+import { birthOf, dataOf, encoderOf, rowCanvasesOf, rowStartOf, rowStoreOf, shownTasksOf, trunkOf, type WorkData } from "./work-data.ts";
 
 /** Puzzle rows whose life is over are let go of every so many steps. */
 const FORGET_EVERY = 256;
@@ -83,12 +83,16 @@ export class Work implements Laborer {
     const saved = job.trunk.kind === "state" ? loadTrainingState(job.trunk.folder) : undefined;
     if (job.trunk.kind === "state" && !saved) throw new UserError(`${job.trunk.folder}: no training state here to resume`);
     const { prefixLength, ropeAxes } = job.model;
-    const positions = ropeAxes === 2 ? gridPositions(job.canvas, prefixLength) : canvasPositions(job.canvas, job.fullCanvas, prefixLength);
+    const positionsOn = (side: number): Int32Array =>
+      ropeAxes === 2 ? gridPositions(side, prefixLength) : canvasPositions(side, job.fullCanvas, prefixLength);
+    const positions = positionsOn(job.canvas);
+    const canvases = rowCanvasesOf(job);
     const { makeReady } = running;
     const beginning = trunkOf(job, random, saved, { positions, makeReady, warn }, () => shownTasksOf(job, data));
     const settings = {
       model: job.model,
       positions,
+      ...(canvases && { canvases: { positions: canvases.sides.map(positionsOn), ofRow: canvases.ofRow } }),
       globalBatch: job.globalBatch,
       microBatch: Math.min(job.microBatch, (onCpu && job.withoutGpu?.microBatch) || job.microBatch),
       recompute: (onCpu && job.withoutGpu?.recompute) || job.recompute,
@@ -222,8 +226,8 @@ export class Work implements Laborer {
     const plannedSteps = this.#job.plannedSteps ?? saved.plannedSteps;
     this.#loop.restore({ draws, plannedSteps, stepSeconds: saved.stepSeconds });
     if (saved.draws.length !== this.#job.globalBatch) return; // another batch: its rows begin new samples
-    const rows = this.#replica.globalRows();
-    await restoreCarry(this.#replica, loadCarry(folder, rows[0]!, rows.length));
+    const { first, count } = this.#replica.slice;
+    await restoreCarry(this.#replica, loadCarry(folder, first, count));
   }
 
   async #train({ until, snapshots }: Extract<Command, { kind: "train" }>): Promise<void> {
@@ -318,11 +322,11 @@ export class Work implements Laborer {
   }
 
   async #predict(items: readonly PredictionItem[], actSteps: number): Promise<Prediction[]> {
-    const side = this.#job.canvas;
     const { groups: all, puzzleCount } = this.#start.data.plan;
+    const { canvas, canvases } = this.#job;
     const out: Prediction[] = [];
-    for (let i = 0; i < items.length; i += this.#job.microBatch) {
-      const part = items.slice(i, i + this.#job.microBatch);
+    for (const part of partsOf(items, this.#job)) {
+      const side = canvases ? canvases.sides[canvases.ofTask[part[0]!.task]!]! : canvas;
       const groups = part.map(({ task }) => all[task]!);
       const withLoss = part.every((item) => item.withLoss);
       const examples = part.map(({ testIndex, trained, variant, encoded, puzzleId, start = 0 }, n): Example => {
@@ -336,7 +340,7 @@ export class Work implements Laborer {
             .fork("demonstrations")
             .fork(group.firstPuzzleId + variant);
         if (encoded)
-          return { ...pairToExample(pair, side, at, ENCODED), demonstrate: demonstrateVariant(group, variant, asked, side, drawn) };
+          return { ...pairToExample(pair, side, at, ENCODED), demonstrate: demonstrateVariant(group, variant, asked, canvas, drawn) };
         return pairToExample(pair, side, at, puzzleId ?? competitorId(group.firstPuzzleId + variant, start, puzzleCount));
       });
       const answerKey = (tokens: Int32Array, at: number): string => gridKey(cropToGrid(tokens, side, at));
@@ -353,6 +357,18 @@ export class Work implements Laborer {
     }
     return out;
   }
+}
+
+/** Predictions in parts that go through the model together, each on one canvas. */
+function partsOf(items: readonly PredictionItem[], { microBatch, canvases }: Job): PredictionItem[][] {
+  const byCanvas = new Map<number, PredictionItem[]>();
+  for (const item of items) {
+    const canvas = canvases?.ofTask[item.task] ?? 0;
+    byCanvas.set(canvas, [...(byCanvas.get(canvas) ?? []), item]);
+  }
+  return [...byCanvas.values()].flatMap((all) =>
+    Array.from({ length: Math.ceil(all.length / microBatch) }, (_, i) => all.slice(i * microBatch, (i + 1) * microBatch)),
+  );
 }
 
 /** Tensors that the engine holds. */

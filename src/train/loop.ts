@@ -32,7 +32,7 @@ export interface Trainable {
   readonly step: number;
   readonly exchange: Exchange;
   readonly settings: { readonly globalBatch: number };
-  globalRows(): number[];
+  globalRows(): readonly number[];
   /** See `Replica`. */
   trainStep(next: (globalRow: number) => Example, rates: StepRates, control: Float32Array): Promise<StepMetrics>;
 }

@@ -1,5 +1,6 @@
 /** One worker's copy of the model: parameters, optimizer, carry and puzzle rows, and the step that moves them all. */
 import * as tf from "@tensorflow/tfjs-core";
+import { partOf } from "../budget/memory.ts";
 import { batchOf, type Example } from "../encode/batch.ts";
 import { ENCODED } from "../encode/demonstrations.ts";
 import { messageOf } from "../errors.ts";
@@ -10,7 +11,7 @@ import type { InitialTrunk } from "../model/init.ts";
 import type { LoraSettings } from "../model/lora.ts";
 import { type ParameterSpec, parameterCount, parameterLayout } from "../model/parameters.ts";
 import type { PuzzleEmbedding } from "../model/puzzle-embedding.ts";
-import { rotaryTables } from "../model/rotary.ts";
+import { type RotaryTables, rotaryTables } from "../model/rotary.ts";
 import { type AdamATan2Settings, adamATan2Rates } from "../optim/adam-atan2.ts";
 import { signSgd } from "../optim/sign-sgd.ts";
 import type { Random } from "../random.ts";
@@ -37,13 +38,23 @@ export interface Exchange {
 /** One process that has the whole batch. */
 export const ALONE: Exchange = { rank: 0, worldSize: 1, allReduceSum: async () => {}, allGather: async (data) => [data] };
 
+/** Where rows of the batch are on canvases of different sizes. */
+export interface Canvases {
+  /** int32[T * ropeAxes] rotary positions on each, in ascending order of size */
+  readonly positions: readonly Int32Array[];
+  /** uint8[B]: which of them each row of the global batch is on */
+  readonly ofRow: Uint8Array;
+}
+
 export interface ReplicaSettings {
   readonly model: ModelConfig;
-  /** int32[T * ropeAxes] rotary positions, prefix first */
+  /** int32[T * ropeAxes] rotary positions, prefix first; of the largest canvas where there are several */
   readonly positions: Int32Array;
+  /** canvases of several sizes; all rows are on that of `positions` unless given */
+  readonly canvases?: Canvases | undefined;
   /** rows of the global batch, over all ranks */
   readonly globalBatch: number;
-  /** rows that go through the model together at most, in training and in predictions; bounds the memory of a step */
+  /** rows that go through the model together at most, in training and in predictions, and on smaller canvases as many more as have their positions; bounds the memory of a step */
   readonly microBatch: number;
   /** adapters learn in place of the trunk; the trunk unless given */
   readonly lora?: LoraSettings | undefined;
@@ -92,7 +103,10 @@ export interface StepMetrics {
   readonly encoded?: Pick<StepMetrics, "lmLoss" | "finished" | "exact"> | undefined;
 }
 
-/** A rank's rows of the batch, R of them: what a training that is taken up again goes on with. */
+/**
+ * A rank's rows of the batch, R of them in the order of the batch: what a training that is taken up again goes on with. Widths are those of the
+ * largest canvas.
+ */
 export interface CarriedRows {
   /** int32[R], uint8[R], int32[R * canvas tokens], int32[R * canvas tokens], int32[R]; see `model/carry.ts` */
   readonly steps: Int32Array;
@@ -105,6 +119,19 @@ export interface CarriedRows {
   /** float32[R * T * D] each */
   readonly zH: Float32Array;
   readonly zL: Float32Array;
+}
+
+/** A canvas that rows are on. */
+interface Canvas {
+  /** S */
+  readonly tokens: number;
+  /** T: prefix and canvas */
+  readonly positions: number;
+  readonly rotary: RotaryTables;
+  /** rows that go through the model together at most */
+  readonly together: number;
+  /** the same of a prediction; fewer once memory ran out */
+  predictedTogether: number;
 }
 
 /** What one part of the batch gives. */
@@ -136,15 +163,16 @@ export class Replica {
   /** where one is trained */
   readonly encoder: TrainedEncoder | undefined;
   #context: ActContext;
-  /** T: prefix and canvas */
-  readonly #positions: number;
+  /** in ascending order of size */
+  readonly #canvases: readonly Canvas[];
+  /** S of the largest one */
   readonly #canvasTokens: number;
   #exchange: Exchange = ALONE;
-  #firstRow = 0;
+  #slice = { first: 0, count: 0 };
+  /** places in the global batch of this rank's rows, which are in the order of their canvases */
+  #globalRows: readonly number[] = [];
   #carry: RowCarry;
   #batches: MicroBatches;
-  /** rows of a prediction that go through the model together at most */
-  #predictedTogether: number;
   readonly #random: Random;
   readonly #steps: ReplicaSteps;
   readonly #part: TrainedPart;
@@ -163,19 +191,18 @@ export class Replica {
     this.rows = rows;
     this.layout = parameterLayout(model);
     this.#random = random;
-    const axes = model.ropeAxes ?? 1;
-    this.#positions = positions.length / axes;
-    this.#canvasTokens = this.#positions - model.prefixLength;
+    this.#canvases = canvasesOf(settings);
+    const largest = this.#canvases.at(-1)!;
+    this.#canvasTokens = largest.tokens;
     this.#context = {
       config: model,
       buffers: { hInit: tf.tensor1d(initial.hInit), lInit: tf.tensor1d(initial.lInit) },
-      rotary: rotaryTables(positions, headSize(model), model.ropeTheta, axes),
+      rotary: largest.rotary,
     };
     const { encoder, microBatch, recompute: again, makeReady: ready, warn } = settings;
     this.encoder = encoder && new TrainedEncoder(encoder, { model, positions, microBatch, recompute: again, makeReady: ready, warn });
     this.#carry = new RowCarry(0, this.#canvasTokens);
-    this.#batches = this.#batchesOf(0);
-    this.#predictedTogether = settings.microBatch;
+    this.#batches = this.#parts();
     this.join(exchange);
     const { layout } = this;
     this.#part = trainedPart(layout, settings.lora);
@@ -197,16 +224,17 @@ export class Replica {
    */
   join(exchange: Exchange): void {
     this.#exchange = exchange;
-    const slice = sliceOf(this.settings.globalBatch, exchange);
-    this.#firstRow = slice.first;
+    const { first, count } = (this.#slice = sliceOf(this.settings.globalBatch, exchange));
+    const rows = Array.from({ length: count }, (_, i) => first + i);
+    this.#globalRows = rows.sort((a, b) => this.#canvasOfRow(a) - this.#canvasOfRow(b) || a - b);
     const { encoder } = this;
     this.#carry = new RowCarry(
-      slice.count,
+      count,
       this.#canvasTokens,
-      encoder && { pairs: encoder.encoder.config.pairs, isEncoded: (row) => encoder.makes(slice.first + row) },
+      encoder && { pairs: encoder.encoder.config.pairs, isEncoded: (row) => encoder.makes(this.#globalRows[row]!) },
     );
     this.#batches.dispose();
-    this.#batches = this.#batchesOf(slice.count); // no NaN of before: rows that begin are blended in, see `resetLatents`
+    this.#batches = this.#parts(); // no NaN of before: rows that begin are blended in, see `resetLatents`
   }
 
   /** Numbers in what is trained. */
@@ -219,9 +247,14 @@ export class Replica {
     return this.#carry.size;
   }
 
-  /** Their places in the global batch. */
-  globalRows(): number[] {
-    return Array.from({ length: this.#carry.size }, (_, i) => this.#firstRow + i);
+  /** Where they are in the global batch. */
+  get slice(): { readonly first: number; readonly count: number } {
+    return this.#slice;
+  }
+
+  /** Their places in the global batch, in the order in which this rank has them. */
+  globalRows(): readonly number[] {
+    return this.#globalRows;
   }
 
   /**
@@ -239,7 +272,7 @@ export class Replica {
     const { globalBatch, adam, model } = this.settings;
     const E = model.puzzleEmbeddingSize;
     const carry = this.#carry;
-    const fresh = carry.refill((row) => next(this.#firstRow + row));
+    const fresh = carry.refill((row) => this.#onItsCanvas(row, next(this.#globalRows[row]!)));
     const ids = carry.puzzleIds.slice();
     const batch = { ids, demonstrationsOf: (row: number) => carry.demonstrationsOf(row) };
     const rows = this.#tableRows(ids);
@@ -252,7 +285,7 @@ export class Replica {
       const part = this.#batches.parts[index]!;
       const pass = this.#unlessOutOfMemory(part.count, () => this.#pass(part, rows, fresh, rates.frozen, update));
       if (!pass) {
-        this.#batches.limit(Math.ceil(part.count / 2)); // what the parts before gave stands
+        this.#batches.limit(Math.ceil(part.count / 2), part.positions); // what the parts before gave stands
         index = this.#batches.parts.findIndex(({ first }) => first === part.first);
         continue;
       }
@@ -266,7 +299,7 @@ export class Replica {
     carry.advance(
       { haltMaxSteps: this.settings.haltMaxSteps, explorationProbability: this.settings.explorationProbability },
       (row) => column(row, 4),
-      (row) => this.#random.fork(`${this.step}:${this.#firstRow + row}`),
+      (row) => this.#random.fork(`${this.step}:${this.#globalRows[row]!}`),
     );
     const sums = new Float32Array(METRIC_COUNT);
     for (let r = 0; r < carry.size; r++) {
@@ -334,25 +367,26 @@ export class Replica {
   /**
    * Predictions of the averaged trunk after `actSteps` ACT steps.
    *
-   * @param examples any number of them, at most `microBatch` at a time
+   * @param examples any number of them, all on one canvas; at most `microBatch` go through the model at a time
    * @param withLoss whether the examples' labels are true answers, whose loss is wanted; they are ignored otherwise
    * @param depth    ACT steps, or how far each row is taken
    */
   async predict(examples: readonly Example[], depth: number | PredictionDepth, withLoss = false): Promise<Answers> {
     const taken: PredictionDepth = typeof depth === "number" ? { actSteps: depth, stopAtHalt: false } : depth;
-    const tokens = new Int32Array(examples.length * this.#canvasTokens);
+    const canvas = this.#canvasOf(examples);
+    const tokens = new Int32Array(examples.length * canvas.tokens);
     const qHaltLogits = new Float32Array(examples.length);
     const losses = withLoss ? new Float32Array(examples.length) : undefined;
     const agreement: Agreement[] | undefined = taken.answerKey && [];
     let rowSteps = 0;
     for (let first = 0; first < examples.length; ) {
-      const part = examples.slice(first, first + rowsTogether(examples.length - first, this.#predictedTogether));
-      const answers = this.#unlessOutOfMemory(part.length, () => this.#predictTogether(part, taken, withLoss));
+      const part = examples.slice(first, first + rowsTogether(examples.length - first, canvas.predictedTogether));
+      const answers = this.#unlessOutOfMemory(part.length, () => this.#predictTogether(part, canvas, taken, withLoss));
       if (!answers) {
-        this.#predictedTogether = Math.ceil(part.length / 2);
+        canvas.predictedTogether = Math.ceil(part.length / 2);
         continue;
       }
-      tokens.set(answers.tokens, first * this.#canvasTokens);
+      tokens.set(answers.tokens, first * canvas.tokens);
       qHaltLogits.set(answers.qHaltLogits, first);
       if (answers.losses) losses?.set(answers.losses, first);
       agreement?.push(...answers.agreement!);
@@ -410,71 +444,113 @@ export class Replica {
   /** Rows of the batch on their way through the recursion: copies on the host. */
   async carriedRows(): Promise<CarriedRows> {
     const { steps, halted, inputs, labels, puzzleIds, demonstrations } = this.#carry;
-    const host = {
-      steps: steps.slice(),
-      halted: halted.slice(),
-      inputs: inputs.slice(),
-      labels: labels.slice(),
-      puzzleIds: puzzleIds.slice(),
-      demonstrations: demonstrations.slice(),
+    const { zH, zL } = await this.#batches.read();
+    const order = Array.from(this.#globalRows.keys()).sort((a, b) => this.#globalRows[a]! - this.#globalRows[b]!);
+    const inOrder = <A extends RowArray>(own: A): A => takeRows(own, order);
+    return {
+      steps: inOrder(steps),
+      halted: inOrder(halted),
+      inputs: inOrder(inputs),
+      labels: inOrder(labels),
+      puzzleIds: inOrder(puzzleIds),
+      demonstrations: inOrder(demonstrations),
+      zH: inOrder(zH),
+      zL: inOrder(zL),
     };
-    return { ...host, ...(await this.#batches.read()) };
   }
 
   /** Puts rows in place that `carriedRows` of a replica of the same shape gave. */
   restoreCarriedRows(rows: CarriedRows): void {
-    for (const name of ["steps", "halted", "inputs", "labels", "puzzleIds", "demonstrations"] as const) this.#carry[name].set(rows[name]);
-    this.#batches.write(rows);
+    const order = this.#globalRows.map((row) => row - this.#slice.first);
+    const ownOrder = <A extends RowArray>(inOrder: A): A => takeRows(inOrder, order);
+    for (const name of ["steps", "halted", "inputs", "labels", "puzzleIds", "demonstrations"] as const)
+      this.#carry[name].set(ownOrder(rows[name]));
+    this.#batches.write({ zH: ownOrder(rows.zH), zL: ownOrder(rows.zL) });
   }
 
   /** Frees every tensor. */
   dispose(): void {
-    const { buffers, rotary } = this.#context;
+    const { buffers } = this.#context;
+    const rotary = this.#canvases.flatMap(({ rotary: { cos, sin } }) => [cos, sin]);
     this.#steps.dispose();
-    tf.dispose([...Object.values(this.#state), ...this.#fixed, ...Object.values(buffers), ...Object.values(rotary)] as tf.Tensor[]);
+    tf.dispose([...Object.values(this.#state), ...this.#fixed, ...Object.values(buffers), ...rotary] as tf.Tensor[]);
     this.#batches.dispose();
     this.encoder?.dispose();
   }
 
-  #batchesOf(rows: number): MicroBatches {
-    const { microBatch, model } = this.settings;
-    return new MicroBatches(rows, microBatch, { positions: this.#positions, hiddenSize: model.hiddenSize });
+  /** This rank's rows in parts, with states of zeros. */
+  #parts(): MicroBatches {
+    const counts = this.#canvases.map(() => 0);
+    for (const row of this.#globalRows) counts[this.#canvasOfRow(row)]!++;
+    const rows = this.#canvases.map(({ positions, together: most }, canvas) => {
+      const count = counts[canvas]!;
+      const together = this.settings.canvases && count > 0 ? partOf(count, most) : most;
+      return { canvas, count, positions, together };
+    });
+    return new MicroBatches(rows, this.settings.model.hiddenSize);
+  }
+
+  #canvasOfRow(globalRow: number): number {
+    return this.settings.canvases?.ofRow[globalRow] ?? 0;
+  }
+
+  /** The canvas of examples that are predicted together. */
+  #canvasOf([first]: readonly Example[]): Canvas {
+    const found = this.#canvases.find(({ tokens }) => !first || tokens === first.inputs.length);
+    if (!found) throw new RangeError(`a canvas of ${first!.inputs.length} tokens is none of this replica's`);
+    return found;
+  }
+
+  /** @param row of this rank */
+  #onItsCanvas(row: number, example: Example): Example {
+    const { tokens } = this.#canvases[this.#canvasOfRow(this.#globalRows[row]!)]!;
+    if (example.inputs.length === tokens) return example;
+    throw new RangeError(
+      `an example of ${example.inputs.length} tokens for row ${this.#globalRows[row]} of the batch, whose canvas has ${tokens}`,
+    );
+  }
+
+  #contextOn({ rotary }: Canvas): ActContext {
+    return { ...this.#context, rotary };
   }
 
   /** Forward and backward of a part; with the update too where no other part of the batch is waited for. The caller owns the tensors. */
   #pass(part: MicroBatch, allRows: Float32Array, allFresh: Float32Array, frozen: boolean, update: UpdateRates): Pass {
     const { first, count, latents } = part;
-    const { inputs: tokens, labels } = this.#carry;
-    const S = this.#canvasTokens;
+    const canvas = this.#canvases[part.canvas]!;
+    const { tokens: S } = canvas;
     const E = this.rows.size;
-    const tensors = this.#inputs(tokens, allRows.subarray(first * E, (first + count) * E), allFresh, first, count);
+    const ofRows = (tokens: Int32Array): Int32Array => firstTokens(tokens, this.#canvasTokens, { first, count, tokens: S });
+    const tensors = {
+      tokens: tf.tensor2d(ofRows(this.#carry.inputs), [count, S], "int32"),
+      puzzleRows: tf.tensor2d(allRows.subarray(first * E, (first + count) * E), [count, E]),
+      fresh: tf.tensor2d(allFresh.subarray(first, first + count), [count, 1]),
+    };
     const inputs = { ...tensors, latents };
-    const targets = targetsOf(labels.subarray(first * S, (first + count) * S), count, S);
+    const context = this.#contextOn(canvas);
+    const targets = targetsOf(ofRows(this.#carry.labels), count, S);
     try {
       if (!frozen && this.exchange.worldSize === 1 && this.#batches.parts.length === 1) {
-        const { state, ...pass } = this.#steps.training(this.#state, update, inputs, targets, this.#context, this.#fixed);
+        const { state, ...pass } = this.#steps.training(this.#state, update, inputs, targets, context, this.#fixed);
         return { ...pass, updated: state, gradient: undefined };
       }
-      const { trunkGradient, ...pass } = this.#steps.gradient(this.#state.weights, frozen, inputs, targets, this.#context, this.#fixed);
+      const { trunkGradient, ...pass } = this.#steps.gradient(this.#state.weights, frozen, inputs, targets, context, this.#fixed);
       return { ...pass, updated: undefined, gradient: trunkGradient };
     } finally {
       tf.dispose([...Object.values(tensors), ...Object.values(targets as Targets)]);
     }
   }
 
-  #predictTogether(examples: readonly Example[], depth: PredictionDepth, withLoss: boolean): Answers {
-    const tokens = new Int32Array(examples.length * this.#canvasTokens);
-    examples.forEach((example, r) => {
-      tokens.set(example.inputs, r * this.#canvasTokens);
-    });
+  #predictTogether(examples: readonly Example[], canvas: Canvas, depth: PredictionDepth, withLoss: boolean): Answers {
+    const { size, tokens, inputs: cells, labels } = batchOf(examples);
     const rows = this.#rowsToPredictWith(examples);
     const inputs = {
-      tokens: tf.tensor2d(tokens, [examples.length, this.#canvasTokens], "int32"),
-      puzzleRows: tf.tensor2d(rows, [examples.length, this.rows.size]),
+      tokens: tf.tensor2d(cells, [size, tokens], "int32"),
+      puzzleRows: tf.tensor2d(rows, [size, this.rows.size]),
     };
-    const { labels } = batchOf(examples);
-    const targets = withLoss ? targetsOf(labels, examples.length, this.#canvasTokens) : undefined;
-    return this.#withAveragedTrunk((trunk) => predictRows(this.#steps, trunk, this.#context, inputs, this.#positions, depth, targets));
+    const targets = withLoss ? targetsOf(labels, size, tokens) : undefined;
+    const context = this.#contextOn(canvas);
+    return this.#withAveragedTrunk((trunk) => predictRows(this.#steps, trunk, context, inputs, canvas.positions, depth, targets));
   }
 
   /** @param use is given the averaged trunk for as long as it runs */
@@ -502,15 +578,6 @@ export class Replica {
       this.settings.warn?.(`out of memory with ${rows} rows at a time; going on with ${Math.ceil(rows / 2)}`);
       return undefined;
     }
-  }
-
-  #inputs(tokens: Int32Array, rows: Float32Array, fresh: Float32Array, first: number, count: number) {
-    const S = this.#canvasTokens;
-    return {
-      tokens: tf.tensor2d(tokens.subarray(first * S, (first + count) * S), [count, S], "int32"),
-      puzzleRows: tf.tensor2d(rows, [count, this.rows.size]),
-      fresh: tf.tensor2d(fresh.subarray(first, first + count), [count, 1]),
-    };
   }
 
   /** float32[R * E]: puzzle embeddings of the table; zero where the encoder makes the row. @param peeks as in `PuzzleEmbedding` */
@@ -588,6 +655,41 @@ export class Diverged extends Error {
 export function sliceOf(globalBatch: number, { rank, worldSize }: { rank: number; worldSize: number }): { first: number; count: number } {
   const first = Math.floor((globalBatch * rank) / worldSize);
   return { first, count: Math.floor((globalBatch * (rank + 1)) / worldSize) - first };
+}
+
+/** The canvases of a replica. Rows on a smaller one go through the model in parts of as many positions as on the largest, if they are so many. */
+function canvasesOf({ model, positions: largest, canvases, microBatch }: ReplicaSettings): Canvas[] {
+  const axes = model.ropeAxes ?? 1;
+  return (canvases?.positions ?? [largest]).map((each): Canvas => {
+    const positions = each.length / axes;
+    const together = Math.max(1, Math.floor((microBatch * largest.length) / each.length));
+    const rotary = rotaryTables(each, headSize(model), model.ropeTheta, axes);
+    return { tokens: positions - model.prefixLength, positions, rotary, together, predictedTogether: together };
+  });
+}
+
+type RowArray = Int32Array | Uint8Array | Float32Array;
+
+/** A copy with the rows in another order. @param order which row comes in each place */
+function takeRows<A extends RowArray>(rows: A, order: readonly number[]): A {
+  const width = rows.length / Math.max(1, order.length);
+  const taken = rows.slice() as A;
+  order.forEach((from, to) => {
+    if (from !== to) taken.set(rows.subarray(from * width, (from + 1) * width), to * width);
+  });
+  return taken;
+}
+
+/** The first tokens of each of some rows: a view where that is all of them. @param stride tokens from row to row */
+function firstTokens(
+  rows: Int32Array,
+  stride: number,
+  { first, count, tokens }: { first: number; count: number; tokens: number },
+): Int32Array {
+  if (tokens === stride) return rows.subarray(first * stride, (first + count) * stride);
+  const own = new Int32Array(count * tokens);
+  for (let r = 0; r < count; r++) own.set(rows.subarray((first + r) * stride, (first + r) * stride + tokens), r * tokens);
+  return own;
 }
 
 /** sum + addend, where either may be missing; both are disposed of. */

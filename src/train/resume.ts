@@ -124,7 +124,7 @@ export async function carryPartOf(replica: Replica): Promise<CarryPart> {
  * @returns     false where they don't hold all the rows, or rows of another canvas or width: these begin new samples then
  */
 export async function restoreCarry(replica: Replica, parts: readonly { first: number; part: CarryPart }[]): Promise<boolean> {
-  const [firstRow] = replica.globalRows();
+  const { first: firstRow } = replica.slice;
   const R = replica.localBatch;
   const rows = await replica.carriedRows();
   for (const name of CARRY_NAMES) {
@@ -136,7 +136,7 @@ export async function restoreCarry(replica: Replica, parts: readonly { first: nu
       if (saved?.dtype !== CARRY_TYPES[name] || saved.shape[1] !== width) return false;
       const data = saved.data as Int32Array;
       for (let r = 0; r < saved.shape[0]!; r++) {
-        const at = first + r - firstRow!;
+        const at = first + r - firstRow;
         if (at < 0 || at >= R) continue;
         rows[name].set(data.subarray(r * width, (r + 1) * width), at * width);
         restored++;

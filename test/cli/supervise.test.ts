@@ -94,25 +94,30 @@ function withoutFault(sync: string, ...options: string[]): Promise<Record<string
   return known;
 }
 
-for (const sync of ["allreduce", "none"]) {
-  for (const rank of [0, 1]) {
-    test(`a run whose worker ${rank} was killed ends with the bits of an undisturbed one (--sync ${sync})`, async () => {
-      const expected = await withoutFault(sync);
-      const begun = await begin(`killed-${sync}-${rank}`, "--sync", sync);
+/** Tasks of two sizes, so many rows of each that two canvases pay. */
+const GROUPED = ["--canvas", "grouped", "--batch-size", "64", "--tasks", "01134b03,24075e34,4bc37f08,530f694e"];
+
+for (const [sync, ...options] of [["allreduce"], ["none"], ["allreduce", ...GROUPED]] as const) {
+  const how = [sync, ...options.slice(0, 2)].join(" ");
+  for (const rank of options.length > 0 ? [1] : [0, 1]) {
+    test(`a run whose worker ${rank} was killed ends with the bits of an undisturbed one (--sync ${how})`, async () => {
+      const expected = await withoutFault(sync, ...options);
+      const begun = await begin(`killed-${how}-${rank}`, "--sync", sync, ...options);
       await firstSnapshot(join(begun.runDir, sync === "none" ? `snapshot/worker-${rank}` : "snapshot"));
       await sleep(400); // steps that are lost, and puzzle rows that were drawn in them
       process.kill(childrenOf(begun.running.child.pid!)[rank]!, "SIGKILL");
       const { stderr, result } = await assertInOrder(begun);
       assert.match(stderr, new RegExp(`worker ${rank} of 2 ended by SIGKILL; it is started again`));
+      if (options.length > 0) assert.match(stderr, /on canvases of 7 x 7 \(2 tasks\) and 8 x 8 \(2 tasks\);/);
       assert.match(stderr, /the state after optimizer step [1-9]\d* is taken up/);
       assert.deepEqual([result.lost, result.steps], [1, 120]);
       assert.deepEqual(outcome(begun), expected);
     });
   }
 
-  test(`a run that was killed and taken up again ends with the bits of an undisturbed one (--sync ${sync})`, async () => {
-    const expected = await withoutFault(sync);
-    const begun = await begin(`resumed-${sync}`, "--sync", sync);
+  test(`a run that was killed and taken up again ends with the bits of an undisturbed one (--sync ${how})`, async () => {
+    const expected = await withoutFault(sync, ...options);
+    const begun = await begin(`resumed-${how}`, "--sync", sync, ...options);
     await firstSnapshot(join(begun.runDir, sync === "none" ? "snapshot/worker-1" : "snapshot"));
     const workers = childrenOf(begun.running.child.pid!);
     for (const pid of [begun.running.child.pid!, ...workers]) process.kill(pid, "SIGKILL");

@@ -63,7 +63,7 @@ test("each takes only what it may", () => {
 
 test("what is not wanted any more is dropped when its turn comes, also after it came back, and who waits is woken when nothing is left", async () => {
   let limit = 6;
-  const queue = new PredictionQueue(items(6), 2, ({ variant }) => variant < limit);
+  const queue = new PredictionQueue(items(6), 2, { wanted: ({ variant }) => variant < limit });
   const [first, second] = [queue.take(any), queue.take(any)];
   limit = 3; // decided meanwhile
   assert.deepEqual(queue.putBack(second, true), []);
@@ -81,4 +81,21 @@ test("what is not wanted any more is dropped when its turn comes, also after it 
   );
   assert.equal(queue.isDone, true);
   await changed;
+});
+
+test("a chunk holds one kind: it is filled from further on, and what was passed over comes next", () => {
+  const kind = ({ variant }: PredictionItem): number => variant % 2;
+  const queue = new PredictionQueue(items(8), 3, { kind });
+  assert.deepEqual([queue.take(any), queue.take(any), queue.take(any), queue.take(any), queue.take(any)].map(variants), [
+    [0, 2, 4],
+    [1, 3, 5],
+    [6],
+    [7],
+    [],
+  ]);
+  const some = new PredictionQueue(items(8), 3, { kind, wanted: ({ variant }) => variant > 1 });
+  const chunk = some.take(any);
+  assert.deepEqual(variants(chunk), [2, 4, 6]);
+  some.putBack(chunk, true);
+  assert.deepEqual([some.take(any), some.take(any)].map(variants), [[2], [4]]);
 });
