@@ -10,6 +10,7 @@ import type { Recipe } from "../config/recipe.ts";
 import type { Compilation } from "../trace/compilation.ts";
 import type { Part } from "../vote/parts.ts";
 import type { RankedAnswer } from "../vote/rank.ts";
+import type { Forecast } from "./forecast.ts";
 import type { ChosenStarts } from "./latent-search.ts";
 import type { CurvePoint } from "./learning-curve.ts";
 import type { LeftOut, LeftOutScore } from "./left-out.ts";
@@ -144,6 +145,8 @@ export interface RunResult {
   readonly leftOut?: readonly LeftOutScore[] | undefined;
   /** what a latent search has chosen */
   readonly chosenStarts?: ChosenStarts | undefined;
+  /** of a dry run with fewer tasks than the hidden set has */
+  readonly forecast?: Forecast | undefined;
   /** the answers are made up */
   readonly rehearsal?: true;
 }

@@ -13,6 +13,7 @@ import { Answers } from "./answers.ts";
 import type { RunContext } from "./context.ts";
 import { Crew } from "./crew.ts";
 import { RunDisk } from "./disk.ts";
+import { describeForecast, type Forecast, forecastFor } from "./forecast.ts";
 import { itemsOf } from "./items.ts";
 import { LearningNotes } from "./learning.ts";
 import { CURVE_KS, LearningCurve } from "./learning-curve.ts";
@@ -50,6 +51,10 @@ export class Run {
   #predicted: Predicted | undefined;
   /** of a run that was only planned */
   #phases: readonly Phase[] | undefined;
+  /** second of the run in which it knew its plan */
+  #plannedAt: number | undefined;
+  /** of an optimizer step, in seconds, once one was timed */
+  #stepSeconds: number | undefined;
   /** the work ended because of an error, not of the clock */
   #failed = false;
 
@@ -144,6 +149,7 @@ export class Run {
       };
       const { notes } = record;
       const perPrediction = notes.perPrediction ?? (await timed("predict", () => zeroRound(context, pool)));
+      this.#plannedAt = this.#clock.now();
       const plan = notes.plan ?? planRun(context, perPrediction);
       record.note({ perPrediction, plan });
       if (this.#request.planOnly) return await this.#timeSteps(context, pool, plan);
@@ -157,6 +163,7 @@ export class Run {
         const trained = await timed("adapt", () => train(context, pool, plan, perPrediction));
         this.#tellGpuMemory("it has trained");
         steps = trained.steps;
+        this.#stepSeconds = trained.stepSeconds;
         this.#failed ||= trained.failed;
       }
       if (this.#stopped) return;
@@ -198,7 +205,9 @@ export class Run {
           : `${left} a prediction; these are fallback answers`;
       this.#log.emit("warn", "budget", text);
     }
-    return this.#result(seconds, steps, engineInWords);
+    const forecast = this.#forecast();
+    if (forecast) this.#log.emit("info", "forecast", describeForecast(forecast, this.#request.chosen.length), { ...forecast });
+    return { ...this.#result(seconds, steps, engineInWords), ...(forecast && { forecast }) };
   }
 
   /** Best answers of every test input worked on. */
@@ -222,10 +231,29 @@ export class Run {
     const elapsed = clock.now();
     const trains = plan.trainSeconds > 0;
     const [trained] = trains ? await pool.train({ deadline, finalDeadline: deadline, maxSteps: TIMED_STEPS }) : [];
+    this.#stepSeconds = trained?.stepSeconds;
     const surroundings = { request, setup, elapsed, stepSeconds: trained?.stepSeconds };
     this.#phases = phasesOf(plan, surroundings);
     if (!trains) return;
     for (const line of describePlan(plan, surroundings)) log.emit("info", "plan", line, { ...plan });
+  }
+
+  /** How the hidden tasks would fare, told by a dry run and by a plan. */
+  #forecast(): Forecast | undefined {
+    const { solutions, planOnly } = this.#request;
+    const { notes } = this.#state.record;
+    const { plan, perPrediction, trainBegan = this.#plannedAt } = notes;
+    if (!(solutions || planOnly) || !plan || perPrediction === undefined || trainBegan === undefined) return undefined;
+    const { workers } = this.#request;
+    const { writeSeconds } = this.#answers;
+    return forecastFor(this.#request, this.#setup, {
+      plan,
+      trainBegan,
+      perPrediction,
+      stepSeconds: this.#stepSeconds,
+      workers,
+      writeSeconds,
+    });
   }
 
   /** Goes on with what an earlier process of the run has done. */

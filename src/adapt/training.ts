@@ -19,6 +19,8 @@ const KEEP_SHARE = 0.1;
 /** What came of the training. */
 export interface Trained {
   readonly steps: number;
+  /** of one of them, if it was timed */
+  readonly stepSeconds?: number | undefined;
   /** training ended because of an error, not of the clock */
   readonly failed: boolean;
 }
@@ -76,7 +78,7 @@ export async function train(context: RunContext, pool: WorkerPool, firstPlan: Pl
   if (steps > 0) await context.learning?.note(context, pool, true);
   await pool.keep(KEEP_SHARE * (deadline - now()));
   if (steps > 0) log.emit("info", "trained", `${steps} optimizer steps in ${formatDuration(now() - began)}; ${progress.summary()}`);
-  return { steps, failed: false };
+  return { steps, stepSeconds, failed: false };
 }
 
 function failedInAll({ log, record }: RunContext): Trained {

@@ -1,5 +1,6 @@
 /** The plan of a run on a machine that is not here, from projected times alone. */
 
+import { describeForecast, forecastFor } from "../adapt/forecast.ts";
 import { itemsOf } from "../adapt/items.ts";
 import { describePlan, phasesOf, planFrom } from "../adapt/plan-phases.ts";
 import type { RunRequest } from "../adapt/request.ts";
@@ -25,12 +26,22 @@ export function printPlanElsewhere(request: RunRequest, json: boolean): void {
     writeSeconds: 0,
   };
   const plan = planFrom(request, setup, measures);
+  const forecast = forecastFor(request, setup, {
+    plan,
+    trainBegan: elapsed,
+    perPrediction,
+    stepSeconds: times.stepSeconds,
+    workers: request.workers,
+    writeSeconds: 0,
+  });
   const surroundings = { request, setup, elapsed, stepSeconds: times.stepSeconds };
   const phases = phasesOf(plan, surroundings);
   if (json) {
     const { chosen, workers } = request;
     const canvases = setup.canvases && { canvases: tasksByCanvas(setup.canvases) };
-    console.log(JSON.stringify({ plan, phases, times, tasks: chosen.length, testInputs, workers, canvas: setup.canvas, ...canvases }));
+    console.log(
+      JSON.stringify({ plan, phases, times, tasks: chosen.length, testInputs, workers, canvas: setup.canvas, ...canvases, forecast }),
+    );
     return;
   }
   console.log(setup.description);
@@ -38,4 +49,5 @@ export function printPlanElsewhere(request: RunRequest, json: boolean): void {
     `${times.machine}: an optimizer step ${times.stepSeconds.toFixed(2)} s, a prediction ${formatDuration(perPrediction)} at ${setup.actSteps} ACT steps on one worker; assumed: start ${formatDuration(times.startSeconds)}, compiling ${formatDuration(times.compileSeconds)}`,
   );
   console.log(describePlan(plan, surroundings).join("\n"));
+  if (forecast) console.log(describeForecast(forecast, request.chosen.length));
 }

@@ -14,6 +14,18 @@ const noEngine = process.env.TRM_REQUIRE_TENSORFLOW
 interface PlanReport {
   readonly phases: readonly { name: string; from: number; to: number; steps?: number; warmupSteps?: number; frozenSteps?: number }[];
   readonly times: { stepSeconds: number; startSeconds: number; compileSeconds: number };
+  readonly plan: { rounds: number; trainSeconds: number; predictSeconds: number };
+  readonly testInputs: number;
+  readonly canvas: number;
+  readonly canvases?: readonly { side: number; tasks: number }[];
+  readonly forecast?: {
+    tasks: number;
+    testInputs: number;
+    steps: { hidden: number; here: number };
+    rounds: number;
+    trainSeconds: number;
+    predictSeconds: number;
+  };
 }
 
 /** As many tasks as a competition's hidden set has, under ids of their own. */
@@ -64,6 +76,50 @@ test("--plan-only --device prints the phases of the whole budget, end to end, an
     /plan of 11h30m:\n {2}start .*\n {2}train .* steps at .* warm-up, the trunk frozen for the first .*\n {2}predict .*\n {2}reserve /,
   );
   assert.equal(readdirSync(folder).length, before);
+});
+
+test("the forecast for the hidden tasks is the plan of as many tasks like those at hand", { skip: noEngine }, async () => {
+  const args = ["run", "--plan-only", "--device", "l4", "--canvas", "30", "--out", join(folder, "never.json"), "--json"];
+  const [few, many] = await Promise.all(
+    [manyTasks(20), manyTasks(240)].map(
+      async (challenges) => lastLine(await trm(...args, "--challenges", challenges)) as unknown as PlanReport,
+    ),
+  );
+  const { tasks, testInputs, steps, rounds, predictSeconds, trainSeconds } = few!.forecast!;
+  assert.deepEqual([tasks, testInputs, rounds], [240, many!.testInputs, many!.plan.rounds]);
+  assert.equal(many!.forecast, undefined, "they are as many already");
+  assert.equal(steps.here, few!.phases[1]!.steps);
+  const close = (a: number, b: number): void => assert.ok(Math.abs(a / b - 1) < 1e-3, `${a} and ${b}`);
+  close(steps.hidden, many!.phases[1]!.steps!);
+  close(predictSeconds, many!.plan.predictSeconds);
+  close(trainSeconds, many!.plan.trainSeconds);
+  assert.ok(steps.hidden < steps.here);
+});
+
+test("with canvases of several sizes a large task does not make the small ones as dear as itself", { skip: noEngine }, async () => {
+  const sample = JSON.parse(readFileSync(SAMPLE, "utf8")) as Record<string, unknown>;
+  const large = Array.from({ length: 30 }, () => new Array<number>(30).fill(1));
+  const path = join(folder, "one-large.json");
+  const pairs = [0, 1].map(() => ({ input: large, output: large }));
+  writeFileSync(path, JSON.stringify({ ...sample, ffffffff: { train: pairs, test: [{ input: large }] } }));
+  const args = ["run", "--plan-only", "--device", "l4", "--challenges", path, "--out", join(folder, "never.json")];
+  const [one, several] = await Promise.all(
+    ["auto", "grouped"].map(async (canvas) => lastLine(await trm(...args, "--canvas", canvas, "--json")) as unknown as PlanReport),
+  );
+  assert.deepEqual([one!.canvas, several!.canvas, one!.canvases], [30, 30, undefined]);
+  // The size of one answer is not certain.
+  assert.deepEqual(several!.canvases, [
+    { side: 8, tasks: 19 },
+    { side: 30, tasks: 2 },
+  ]);
+  assert.ok(
+    several!.times.stepSeconds < one!.times.stepSeconds / 4,
+    `${several!.times.stepSeconds} s, all on one ${one!.times.stepSeconds} s`,
+  );
+  assert.ok(several!.times.compileSeconds > one!.times.compileSeconds, "each canvas has steps of its own to compile");
+  assert.ok(several!.phases[1]!.steps! > 3 * one!.phases[1]!.steps!);
+  const { stdout } = await trm(...args, "--canvas", "grouped");
+  assert.match(stdout, /21 tasks, 23 test inputs on canvases of 8 x 8 \(19 tasks\) and 30 x 30 \(2 tasks\);/);
 });
 
 test("twelve hours of 240 tasks on 4 workers, more than a thousand times faster: phases, deadline, disk", { skip: noEngine }, async () => {
