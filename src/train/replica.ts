@@ -6,12 +6,11 @@ import { ENCODED } from "../encode/demonstrations.ts";
 import { messageOf } from "../errors.ts";
 import type { Targets } from "../loss/act-loss.ts";
 import { RowCarry } from "../model/carry.ts";
-import { headSize, type ModelConfig } from "../model/config.ts";
+import type { ModelConfig } from "../model/config.ts";
 import type { InitialTrunk } from "../model/init.ts";
 import type { LoraSettings } from "../model/lora.ts";
 import { type ParameterSpec, parameterCount, parameterLayout } from "../model/parameters.ts";
 import type { PuzzleEmbedding } from "../model/puzzle-embedding.ts";
-import { type RotaryTables, rotaryTables } from "../model/rotary.ts";
 import { type AdamATan2Settings, adamATan2Rates } from "../optim/adam-atan2.ts";
 import { signSgd } from "../optim/sign-sgd.ts";
 import type { Random } from "../random.ts";
@@ -20,6 +19,7 @@ import type { Agreement } from "../vote/weighting.ts";
 import { type ActContext, ROW_STATISTICS } from "./act-step.ts";
 import { type MicroBatch, MicroBatches } from "./micro-batches.ts";
 import { type Answers, type PredictionDepth, predictRows, rowsTogether } from "./predict-rows.ts";
+import { type Canvas, type Canvases, canvasesOf, firstTokens, type RowArray, takeRows } from "./row-canvases.ts";
 import { ReplicaSteps, type TrunkState, type UpdateRates } from "./steps.ts";
 import { targetsOf } from "./targets.ts";
 import { type EncoderTraining, TrainedEncoder } from "./trained-encoder.ts";
@@ -38,14 +38,6 @@ export interface Exchange {
 /** One process that has the whole batch. */
 export const ALONE: Exchange = { rank: 0, worldSize: 1, allReduceSum: async () => {}, allGather: async (data) => [data] };
 
-/** Where rows of the batch are on canvases of different sizes. */
-export interface Canvases {
-  /** int32[T * ropeAxes] rotary positions on each, in ascending order of size */
-  readonly positions: readonly Int32Array[];
-  /** uint8[B]: which of them each row of the global batch is on */
-  readonly ofRow: Uint8Array;
-}
-
 export interface ReplicaSettings {
   readonly model: ModelConfig;
   /** int32[T * ropeAxes] rotary positions, prefix first; of the largest canvas where there are several */
@@ -54,7 +46,10 @@ export interface ReplicaSettings {
   readonly canvases?: Canvases | undefined;
   /** rows of the global batch, over all ranks */
   readonly globalBatch: number;
-  /** rows that go through the model together at most, in training and in predictions, and on smaller canvases as many more as have their positions; bounds the memory of a step */
+  /**
+   * rows that go through the model together at most, in training and in predictions; bounds the memory of a step. On smaller canvases as many more are
+   * trained on together as have no more positions
+   */
   readonly microBatch: number;
   /** adapters learn in place of the trunk; the trunk unless given */
   readonly lora?: LoraSettings | undefined;
@@ -119,19 +114,6 @@ export interface CarriedRows {
   /** float32[R * T * D] each */
   readonly zH: Float32Array;
   readonly zL: Float32Array;
-}
-
-/** A canvas that rows are on. */
-interface Canvas {
-  /** S */
-  readonly tokens: number;
-  /** T: prefix and canvas */
-  readonly positions: number;
-  readonly rotary: RotaryTables;
-  /** rows that go through the model together at most */
-  readonly together: number;
-  /** the same of a prediction; fewer once memory ran out */
-  predictedTogether: number;
 }
 
 /** What one part of the batch gives. */
@@ -655,41 +637,6 @@ export class Diverged extends Error {
 export function sliceOf(globalBatch: number, { rank, worldSize }: { rank: number; worldSize: number }): { first: number; count: number } {
   const first = Math.floor((globalBatch * rank) / worldSize);
   return { first, count: Math.floor((globalBatch * (rank + 1)) / worldSize) - first };
-}
-
-/** The canvases of a replica. Rows on a smaller one go through the model in parts of as many positions as on the largest, if they are so many. */
-function canvasesOf({ model, positions: largest, canvases, microBatch }: ReplicaSettings): Canvas[] {
-  const axes = model.ropeAxes ?? 1;
-  return (canvases?.positions ?? [largest]).map((each): Canvas => {
-    const positions = each.length / axes;
-    const together = Math.max(1, Math.floor((microBatch * largest.length) / each.length));
-    const rotary = rotaryTables(each, headSize(model), model.ropeTheta, axes);
-    return { tokens: positions - model.prefixLength, positions, rotary, together, predictedTogether: together };
-  });
-}
-
-type RowArray = Int32Array | Uint8Array | Float32Array;
-
-/** A copy with the rows in another order. @param order which row comes in each place */
-function takeRows<A extends RowArray>(rows: A, order: readonly number[]): A {
-  const width = rows.length / Math.max(1, order.length);
-  const taken = rows.slice() as A;
-  order.forEach((from, to) => {
-    if (from !== to) taken.set(rows.subarray(from * width, (from + 1) * width), to * width);
-  });
-  return taken;
-}
-
-/** The first tokens of each of some rows: a view where that is all of them. @param stride tokens from row to row */
-function firstTokens(
-  rows: Int32Array,
-  stride: number,
-  { first, count, tokens }: { first: number; count: number; tokens: number },
-): Int32Array {
-  if (tokens === stride) return rows.subarray(first * stride, (first + count) * stride);
-  const own = new Int32Array(count * tokens);
-  for (let r = 0; r < count; r++) own.set(rows.subarray((first + r) * stride, (first + r) * stride + tokens), r * tokens);
-  return own;
 }
 
 /** sum + addend, where either may be missing; both are disposed of. */

@@ -6,8 +6,9 @@ import type { Example } from "../../../src/encode/batch.ts";
 import { canvasPositions } from "../../../src/encode/positions.ts";
 import { createRandom } from "../../../src/random.ts";
 import type { MakeReady } from "../../../src/trace/ready-step.ts";
-import type { Canvases, Replica, ReplicaSettings } from "../../../src/train/replica.ts";
+import type { Replica, ReplicaSettings } from "../../../src/train/replica.ts";
 import { carryPartOf, restoreCarry, restoreReplica, trainingStateOf } from "../../../src/train/resume.ts";
+import type { Canvases } from "../../../src/train/row-canvases.ts";
 import { difference, relativeL2 } from "../../golden/npz.ts";
 import { pairOfRanks, RATES, TINY, tinyReplica } from "./tiny-replica.ts";
 
