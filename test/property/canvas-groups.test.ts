@@ -57,6 +57,14 @@ test("every task is on the smallest canvas of the run that holds it; there are n
   );
 });
 
+test("a canvas that would save less than a twentieth is not worth its compiling", () => {
+  const sidesFor = (small: number): readonly number[] => {
+    const tasks = [taskOf("small", 4, small), taskOf("large", 19, 100 - small)];
+    return groupByCanvas(tasks, { most: 4, rows: 1000, cost: costOf, leastRows: () => 0 }).sides;
+  };
+  assert.deepEqual([sidesFor(4), sidesFor(6)], [[20], [5, 20]]);
+});
+
 test("no other choice of as many canvases is cheaper", () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 2, maxLength: 8 }), (sizes) => {

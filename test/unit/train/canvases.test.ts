@@ -92,7 +92,10 @@ function noting(seen: string[], limit = Number.POSITIVE_INFINITY): MakeReady {
   return (_name, step) => ({
     run: (inputs) => {
       const [rows = 0, tokens = 0] = inputs.find(({ dtype, rank }) => dtype === "int32" && rank === 2)?.shape ?? [];
-      if (rows * (TINY.prefixLength + tokens) > limit) throw new Error("RESOURCE_EXHAUSTED");
+      if (rows * (TINY.prefixLength + tokens) > limit) {
+        seen.push(`no room for ${rows} x ${tokens}`);
+        throw new Error("RESOURCE_EXHAUSTED");
+      }
       if (rows > 0) seen.push(`${rows} x ${tokens}`);
       return step(inputs);
     },
@@ -113,7 +116,7 @@ test("where memory runs out on one canvas, the rows of the others are cut to as 
   const seen: string[] = [];
   const replica = several({ makeReady: noting(seen, 16) });
   await replica.trainStep(stream(), RATES);
-  assert.deepEqual(seen, ["2 x 4", "1 x 4", "1 x 9", "1 x 9", "1 x 9"]);
+  assert.deepEqual(seen, ["no room for 3 x 4", "2 x 4", "1 x 4", "1 x 9", "1 x 9", "1 x 9"]);
   replica.dispose();
 });
 
