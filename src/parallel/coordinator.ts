@@ -344,7 +344,7 @@ export class WorkerPool {
         }
         try {
           const report = await slot.process!.command(
-            { kind: "predict", id: this.#predictions++, items: chunk, actSteps: options.actSteps },
+            { kind: "predict", id: this.#predictions++, items: chunk, actSteps: options.actSteps, canvas: canvasOf?.[chunk[0]!.task] },
             "predicted",
           );
           options.arrived(report.predictions, report.seconds);

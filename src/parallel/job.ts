@@ -180,7 +180,14 @@ export type Command =
   | { readonly kind: "stop" }
   /** gives up joining a ring: another rank is lost */
   | { readonly kind: "abandon" }
-  | { readonly kind: "predict"; readonly id: number; readonly items: readonly PredictionItem[]; readonly actSteps: number }
+  | {
+      readonly kind: "predict";
+      readonly id: number;
+      readonly items: readonly PredictionItem[];
+      readonly actSteps: number;
+      /** place of their canvas among those of the job, where there are several */
+      readonly canvas?: number | undefined;
+    }
   /** writes a snapshot now; samples under way are not kept */
   | { readonly kind: "snapshot"; readonly folder: string }
   /** rows that compete make way for those of the start that was chosen for their task */

@@ -113,7 +113,7 @@ export class WorkerProcess {
    */
   command<Kind extends Report["kind"]>(command: Command, ...kinds: readonly Kind[]): Promise<ReportOf<Kind>> {
     if (this.lost) return Promise.reject(this.lost);
-    this.#vigil.begin(command.kind, monotonicSeconds());
+    this.#vigil.begin(workOf(command), monotonicSeconds());
     const answer = new Promise<ReportOf<Kind>>((resolve, reject) => {
       this.#waiting = { kinds, resolve: resolve as (report: Report) => void, reject };
     });
@@ -180,4 +180,9 @@ export class WorkerProcess {
     this.#watcher.lost(this.lost);
     this.#settle((waiting) => waiting.reject(this.lost!));
   }
+}
+
+/** What kind of work a command is, as far as its time goes: engines compile predictions anew for each canvas. */
+export function workOf(command: Command): string {
+  return command.kind === "predict" && command.canvas !== undefined ? `predict on canvas ${command.canvas + 1}` : command.kind;
 }

@@ -111,6 +111,8 @@ export interface CarriedRows {
   readonly puzzleIds: Int32Array;
   /** int32[R * K * 2 * canvas tokens] where there is an encoder */
   readonly demonstrations: Int32Array;
+  /** int32[R]: tokens of each row's canvas, where there are several; only rows on the same canvases can be taken up */
+  readonly tokens: Int32Array;
   /** float32[R * T * D] each */
   readonly zH: Float32Array;
   readonly zL: Float32Array;
@@ -436,6 +438,7 @@ export class Replica {
       labels: inOrder(labels),
       puzzleIds: inOrder(puzzleIds),
       demonstrations: inOrder(demonstrations),
+      tokens: this.#tokensOfRows(),
       zH: inOrder(zH),
       zL: inOrder(zL),
     };
@@ -474,6 +477,13 @@ export class Replica {
 
   #canvasOfRow(globalRow: number): number {
     return this.settings.canvases?.ofRow[globalRow] ?? 0;
+  }
+
+  /** int32[R] in the order of the batch; empty where there is one canvas. */
+  #tokensOfRows(): Int32Array {
+    if (!this.settings.canvases) return new Int32Array(0);
+    const { first, count } = this.#slice;
+    return Int32Array.from({ length: count }, (_, i) => this.#canvases[this.#canvasOfRow(first + i)]!.tokens);
   }
 
   /** The canvas of examples that are predicted together. */

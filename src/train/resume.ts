@@ -104,6 +104,7 @@ const CARRY_TYPES = {
   labels: "I32",
   puzzleIds: "I32",
   demonstrations: "I32",
+  tokens: "I32",
   zH: "F32",
   zL: "F32",
 } as const;
@@ -113,7 +114,7 @@ const CARRY_NAMES = Object.keys(CARRY_TYPES) as (keyof CarriedRows)[];
 export async function carryPartOf(replica: Replica): Promise<CarryPart> {
   const rows = await replica.carriedRows();
   const R = replica.localBatch;
-  const names = CARRY_NAMES.filter((name) => rows[name].length > 0); // there is no room for demonstrations without an encoder
+  const names = CARRY_NAMES.filter((name) => rows[name].length > 0); // no demonstrations without an encoder, no tokens with one canvas
   return new Map(names.map((name) => [name, { dtype: CARRY_TYPES[name], shape: [R, rows[name].length / R], data: rows[name] }]));
 }
 
@@ -121,12 +122,14 @@ export async function carryPartOf(replica: Replica): Promise<CarryPart> {
  * Puts a replica's rows of the batch in place, from saved parts that other ranks may have written.
  *
  * @param parts as `loadCarry` gives them
- * @returns     false where they don't hold all the rows, or rows of another canvas or width: these begin new samples then
+ * @returns     false where they don't hold all the rows, or rows on other canvases or of another width: these begin new samples then
  */
 export async function restoreCarry(replica: Replica, parts: readonly { first: number; part: CarryPart }[]): Promise<boolean> {
   const { first: firstRow } = replica.slice;
   const R = replica.localBatch;
   const rows = await replica.carriedRows();
+  const tokens = rows.tokens.slice();
+  if (tokens.length === 0 && parts.some(({ part }) => part.has("tokens"))) return false;
   for (const name of CARRY_NAMES) {
     const width = rows[name].length / R;
     if (width === 0) continue;
@@ -144,6 +147,7 @@ export async function restoreCarry(replica: Replica, parts: readonly { first: nu
     }
     if (restored !== R) return false;
   }
+  if (rows.tokens.some((count, row) => count !== tokens[row])) return false;
   replica.restoreCarriedRows(rows);
   return true;
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parsePulses } from "../../../src/parallel/pulse.ts";
 import { type Patience, Vigil } from "../../../src/parallel/vigil.ts";
+import { workOf } from "../../../src/parallel/worker-process.ts";
 
 const PATIENCE: Patience = { silence: 10, firstPulse: 30, firstBeat: 100, beat: 20, factor: 5 };
 
@@ -84,4 +85,23 @@ test("pulses are read however the pipe cuts them", () => {
     );
     assert.equal(second.rest, "");
   }
+});
+
+test("the first predictions on another canvas may take as long as the first of all: their steps are compiled", () => {
+  const vigil = new Vigil(PATIENCE, 0);
+  let now = 0;
+  const alive = (seconds: number, count: number): string | undefined => {
+    for (const end = now + seconds; now < end; ) vigil.pulse({ count, waiting: false }, ++now);
+    return vigil.verdict(now);
+  };
+  const predict = (canvas?: number): void => vigil.begin(workOf({ kind: "predict", id: 0, items: [], actSteps: 1, canvas }), now);
+  predict(0);
+  assert.equal(alive(1, 1), undefined);
+  vigil.end();
+  predict(0);
+  assert.match(alive(PATIENCE.beat + 1, 1)!, /completed nothing for 21 s \(predict on canvas 1\)/);
+  predict(1);
+  assert.equal(alive(PATIENCE.firstBeat - 1, 1), undefined);
+  assert.match(alive(2, 1)!, /predict on canvas 2/);
+  assert.deepEqual([workOf({ kind: "predict", id: 0, items: [], actSteps: 1 }), workOf({ kind: "diagnose" })], ["predict", "diagnose"]);
 });

@@ -155,6 +155,16 @@ test("rows on their way are saved in the order of the batch, and taken up by who
   restoreReplica(again, state, "a test's");
   assert.ok(await restoreCarry(again, [{ first: 0, part }]));
   assert.deepEqual(await again.carriedRows(), carried);
+  const others = [Uint8Array.from([0, 1, 1, 0, 0, 1]), new Uint8Array(6).fill(1)];
+  for (const ofRow of others) {
+    const other = several({ canvases: { ...canvases, ofRow } });
+    assert.equal(await restoreCarry(other, [{ first: 0, part }]), false, "rows on other canvases");
+    other.dispose();
+  }
+  const onOne = several({ canvases: undefined });
+  assert.equal(await restoreCarry(onOne, [{ first: 0, part }]), false, "rows on several canvases");
+  assert.equal(await restoreCarry(again, [{ first: 0, part: await carryPartOf(onOne) }]), false, "rows on one canvas");
+  onOne.dispose();
   const goesOn = (row: number): Example => exampleOf(row, 1);
   const expected = await whole.trainStep(goesOn, RATES);
   const [ofRanks] = await Promise.all(ranks.map((replica) => replica.trainStep(goesOn, RATES)));
