@@ -30,7 +30,8 @@ export interface WorkerState {
   readonly heardAgo: number | undefined;
 }
 
-const BAR_CELLS = 24;
+/** The first line of a twelve-hour run fits 80 columns with it. */
+const BAR_CELLS = 20;
 /** Workers shown one by one; of more the others are counted. */
 const MOST_WORKERS = 8;
 
@@ -45,11 +46,11 @@ export function liveView({ now, budgetSeconds, phase, phaseBegan, phaseEnds, com
   const time =
     planned > 0 ? `${formatDuration(now - phaseBegan)} of ${formatDuration(planned)} planned, ${left}` : formatDuration(now - phaseBegan);
   const others = workers.length - MOST_WORKERS;
-  const then = coming.map(([name, seconds]) => `${name} ${formatDuration(seconds)}`).join(", ");
+  const then = coming.map(([name, seconds]) => `, then ${name} ${formatDuration(seconds)}`).join("");
   return [
-    `${phase.padEnd(8)} ${bar} ${time}   (run: ${formatDuration(now)} of ${formatDuration(budgetSeconds)})`,
+    `${phase.padEnd(8)} ${bar} ${time}`,
     `${" ".repeat(8)} ${[told, `votes ${votes}`].filter((text) => text !== "").join("   ")}`,
-    ...(then === "" ? [] : [`${" ".repeat(8)} then ${then}`]),
+    `${" ".repeat(8)} run: ${formatDuration(now)} of ${formatDuration(budgetSeconds)}${then}`,
     ...workers.slice(0, MOST_WORKERS).map((worker, rank) => `${" ".repeat(8)} ${`worker ${rank}`.padEnd(10)}${workerText(worker)}`),
     ...(others > 0 ? [`${" ".repeat(8)} and ${others} more workers`] : []),
   ];

@@ -39,8 +39,8 @@ test("on a terminal, progress is shown in place and is gone at the end; --json e
   assert.equal(ended.status, 0, ended.stdout);
   const text = visible(ended.stdout);
   assert.match(text, /␛\[\d+F␛\[0J/, "lines are renewed in place");
-  assert.match(text, /train {4}\[[#.]{24}\] .* planned, /);
-  assert.match(text, /^ {9}then predict [\d.]+\w+\r$/m);
+  assert.match(text, /train {4}\[[#.]{20}\] .* planned, /);
+  assert.match(text, /^ {9}run: .*, then predict [\d.]+\w+\r$/m);
   assert.match(text, /votes \d+/);
   assert.match(text, /step \d+\/200 {3}loss [\d.]+ {3}tokens [\d.]+ % {3}exact (-|[\d.]+ %) {3}votes \d+\r$/m);
   assert.match(text, /worker 1 {2}step \d+ {3}[\d.]+ steps\/s {3}\d+ MiB/);

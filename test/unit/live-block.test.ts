@@ -71,16 +71,18 @@ const STATE: LiveState = {
 
 test("the view tells the phase against its plan, votes, and each worker; one that says nothing is told as such", () => {
   const [phase, told, then, ...workers] = liveView(STATE).map((line) => line.trim());
-  assert.equal(phase, "train    [############............] 30s of 1m planned, 30s left   (run: 40s of 1m25s)");
+  assert.equal(phase, "train    [##########..........] 30s of 1m planned, 30s left");
   assert.equal(told, "step 12/40   loss 0.5   votes 22");
-  assert.equal(then, "then predict 12s");
+  assert.equal(then, "run: 40s of 1m25s, then predict 12s");
   assert.deepEqual(workers, [
     "worker 0  step 12   2.00 steps/s   256 MiB",
     "worker 1  step 11   2.00 steps/s   128 MiB   last heard of 9s ago",
     "worker 2  not heard of yet",
   ]);
   assert.doesNotMatch(liveView({ ...STATE, coming: [] }).join("\n"), /then/);
-  assert.match(liveView({ ...STATE, now: 75 })[0]!, /\[#{24}\] 1m5s of 1m planned, 5s over its plan/);
+  assert.match(liveView({ ...STATE, now: 75 })[0]!, /\[#{20}\] 1m5s of 1m planned, 5s over its plan/);
+  const long = { ...STATE, phase: "predict", budgetSeconds: 41_400, phaseBegan: 0, phaseEnds: 40_199, now: 36_661 };
+  assert.ok(liveView(long)[0]!.length < 80, "a line is cut at the terminal's width");
   const many = liveView({ ...STATE, workers: new Array(64).fill(STATE.workers[0]) });
   assert.equal(many.length, 12);
   assert.match(many.at(-1)!, /and 56 more workers/);
