@@ -115,7 +115,7 @@ export class Crew {
   }
 
   /** Adds to the curves. A training that was taken back to an earlier step goes over those after it again. */
-  #meter({ step, lmLoss, qHaltLoss, finished, accuracy, exact, qHaltAccuracy, actSteps, lrTrunk, stepSeconds }: Progress): void {
+  #meter({ step, lmLoss, qHaltLoss, finished, accuracy, exact, qHaltAccuracy, actSteps, taught, lrTrunk, stepSeconds }: Progress): void {
     const { clock, log, state } = this.#surroundings;
     const now = clock.now();
     if (state.metrics === undefined || now - this.#meteredAt < this.#meterEvery) return;
@@ -138,6 +138,7 @@ export class Crew {
       "train/exact": exact / finished,
       "train/halting accuracy": qHaltAccuracy / finished,
       "train/ACT steps": actSteps / finished,
+      ...(taught && { "held back/halting loss": taught.qHaltLoss, "held back/halting accuracy": taught.qHaltAccuracy / taught.finished }),
       "rate/trunk": lrTrunk,
       "speed/step seconds": stepSeconds,
     });

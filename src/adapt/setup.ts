@@ -99,6 +99,7 @@ export function setUp(request: RunRequest): Setup {
       translate: recipe.translate,
       trainOnTests: false,
       factored,
+      ...(leftOut && recipe.haltingPairs === "taught" && { taught: leftOut.pairs }),
     },
     globalBatch: joined ? recipe.batchSize : perWorker,
     microBatch,

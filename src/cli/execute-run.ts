@@ -107,8 +107,9 @@ export async function executeRun(
     if (args.strict && challenges.bad.length > 0) throw new InputError(`--strict ${args.challenges}`, problemsOf(challenges.bad));
     if (args.leaveOut !== undefined && !(Number.isInteger(args.leaveOut) && args.leaveOut >= 0))
       throw new UserError(`--leave-out ${args.leaveOut}: expected a whole number from 0 up`);
-    if (resolved.recipe.haltingPairs === "held-out" && !args.leaveOut)
-      throw new UserError("--halting-pairs held-out needs pairs that are held back: give --leave-out 1, or more");
+    const { haltingPairs } = resolved.recipe;
+    if (haltingPairs !== "trained" && !args.leaveOut)
+      throw new UserError(`--halting-pairs ${haltingPairs} needs pairs that are held back: give --leave-out 1, or more`);
     const all = fittingTasks(chooseTasks(challenges.tasks, args), canvas, (text) => log.emit("warn", "canvas", text));
     const shard = args.shard === undefined ? undefined : parseShard(args.shard, process.env);
     const wanted = shard ? shareOf(all, shard) : all;

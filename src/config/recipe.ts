@@ -66,9 +66,9 @@ export const RECIPE = {
       "what a vote counts: 1 each, the halting head's probability, or the share of a prediction's ACT steps, the last ones, that gave the same grid",
     source: "ours; TRM counts 1 each",
   }),
-  haltingPairs: choice("trained", ["trained", "held-out"], {
+  haltingPairs: choice("trained", ["trained", "held-out", "taught"], {
     about:
-      "what the halting weight is fitted to: the pairs trained on (the head as it is), or the predictions of pairs that --leave-out holds back (a logistic of its logit)",
+      "what the halting weight is fitted to: the pairs trained on (the head as it is), the predictions of pairs that --leave-out holds back (a logistic of its logit), or taught: an eighth of the batch's rows are such pairs, on which nothing but the halting loss is trained",
     source: "ours",
   }),
   translate: bool(true, { about: "shift training pairs on the canvas", source: "TRM dataset/build_arc_dataset.py" }),

@@ -33,7 +33,7 @@ export function openStream(groups: readonly Group[], options: StreamOptions, can
 class StreamByCanvas implements OpenStream {
   readonly epochLength: number;
   readonly #ofRow: Uint8Array;
-  /** undefined where no row is on a canvas */
+  /** undefined where no row is on a canvas, or no pair */
   readonly #streams: readonly (ExampleStream | undefined)[];
   /** rows on each canvas */
   readonly #counts: readonly number[];
@@ -46,8 +46,9 @@ class StreamByCanvas implements OpenStream {
     this.#places = Int32Array.from(ofRow, (canvas) => counts[canvas]!++);
     this.#counts = counts;
     this.#streams = sides.map((side, canvas) => {
-      const own = groups.filter(({ task }) => ofTask(task) === canvas);
-      return counts[canvas] === 0 ? undefined : new ExampleStream(own, { ...options, side, random: options.random.fork(canvas) });
+      const own = groups.filter(({ task, train }) => ofTask(task) === canvas && train.length > 0);
+      const isDrawn = counts[canvas]! > 0 && own.length > 0;
+      return isDrawn ? new ExampleStream(own, { ...options, side, random: options.random.fork(canvas) }) : undefined;
     });
     this.epochLength = this.#streams.reduce((sum, stream) => sum + (stream?.epochLength ?? 0), 0);
   }
@@ -58,4 +59,12 @@ class StreamByCanvas implements OpenStream {
     const canvas = this.#ofRow[row]!;
     return this.#streams[canvas]!.exampleAt(draw * this.#counts[canvas]! + this.#places[row]!);
   }
+}
+
+/** A stream of which some rows draw from another one. @param taught uint8[B]: 1 where they do */
+export function withTaughtRows(stream: OpenStream, ofTaught: OpenStream, taught: Uint8Array): OpenStream {
+  return {
+    epochLength: stream.epochLength,
+    exampleAt: (index) => (taught[index % taught.length] ? ofTaught : stream).exampleAt(index),
+  };
 }

@@ -1,5 +1,5 @@
 /** What passes between the parent and its workers. Sent as structured clones over Node's IPC channel. */
-import type { Task } from "../arc/task.ts";
+import type { Pair, Task } from "../arc/task.ts";
 import type { EngineName } from "../backend/select.ts";
 import type { Rehearsal } from "../budget/rehearsal.ts";
 import type { FileRecords } from "../checkpoint/staged-files.ts";
@@ -36,6 +36,8 @@ export type TrainingData =
       readonly trainOnTests: boolean;
       /** a row for each task and codes of what a variant changes, see `data/augmentation-codes.ts`; a row for each variant unless given */
       readonly factored?: boolean | undefined;
+      /** of each task the pairs on which the halting head alone is trained, if it is */
+      readonly taught?: readonly (readonly Pair[])[] | undefined;
     }
   | ({ readonly kind: "pretraining" } & PretrainingData);
 

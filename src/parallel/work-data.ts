@@ -1,4 +1,5 @@
 /** What a job's words stand for: the trunk and the puzzle rows that a worker begins with, and its stream of examples. */
+import type { Pair, Task } from "../arc/task.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import { RowFile } from "../checkpoint/row-file.ts";
 import type { TrainingState } from "../checkpoint/training-state.ts";
@@ -6,7 +7,7 @@ import { FIRST_CODE_ID, factoredParts, isCode } from "../data/augmentation-codes
 import { type PuzzlePlan, planPuzzles, splitPairs } from "../data/build.ts";
 import { COMPETING_VARIANTS, heldBackPair } from "../data/competitors.ts";
 import { type LivingRow, openPretraining } from "../data/pretraining-stream.ts";
-import { openStream, type RowCanvases } from "../data/stream.ts";
+import { type OpenStream, openStream, type RowCanvases, withTaughtRows } from "../data/stream.ts";
 import type { Example } from "../encode/batch.ts";
 import { rowsByCanvas, spreadRows } from "../encode/canvas-groups.ts";
 import { type Demonstrate, fillDemonstrations } from "../encode/demonstrations.ts";
@@ -178,6 +179,38 @@ export function rowCanvasesOf({ data, canvases, trainOn, globalBatch }: Job): Ro
   return { sides: canvases.sides, ofTask: (task) => places.get(task)!, ofRow: spreadRows(rowsByCanvas(pairs, globalBatch)) };
 }
 
+/** Of the rows on a canvas one in so many trains the halting head alone, where rows do. */
+const TAUGHT_EVERY = 8;
+
+/** Which rows of a job's batch train the halting head alone, on pairs that are held back: those whose canvas has any. Undefined where none does. */
+export function taughtRowsOf(job: Job): Uint8Array | undefined {
+  const { data, trainOn, globalBatch } = job;
+  if (data.kind !== "tasks" || !data.taught) return undefined;
+  const { taught: pairs, tasks } = data;
+  const canvases = rowCanvasesOf(job);
+  const canvasOf = (task: Task): number => canvases?.ofTask(task) ?? 0;
+  const withPairs = new Set(Array.from(trainOn ?? tasks.keys(), (i) => (pairs[i]!.length > 0 ? canvasOf(tasks[i]!) : -1)));
+  const counts = (canvases?.sides ?? [job.canvas]).map(() => 0);
+  const rows = Uint8Array.from({ length: globalBatch }, (_, row) => {
+    const canvas = canvases?.ofRow[row] ?? 0;
+    return Number(++counts[canvas]! % TAUGHT_EVERY === 0 && withPairs.has(canvas));
+  });
+  return rows.includes(1) ? rows : undefined;
+}
+
+/** The stream with the pairs held back in the rows that train the halting head alone. @param open a stream of these pairs of each task */
+function withHeldBack(job: Job, stream: OpenStream, open: (pairsOf: (task: Task) => readonly Pair[]) => OpenStream): OpenStream {
+  const taught = taughtRowsOf(job);
+  if (!taught || job.data.kind !== "tasks") return stream;
+  const { tasks, taught: pairs } = job.data;
+  const places = new Map(tasks.map((task, i) => [task, i]));
+  return withTaughtRows(
+    stream,
+    open((task) => pairs![places.get(task)!]!),
+    taught,
+  );
+}
+
 /** The stream of a job's examples. */
 export function dataOf(job: Job, random: Random, { startOf }: Pick<Beginning, "startOf">): WorkData {
   const { data, canvas: side } = job;
@@ -189,7 +222,14 @@ export function dataOf(job: Job, random: Random, { startOf }: Pick<Beginning, "s
   const groups = job.trainOn ? job.trainOn.map((i) => plan.groups[i]!) : plan.groups;
   const { translate, factored } = data;
   const canvases = rowCanvasesOf(job);
-  const stream = openStream(groups, { side, random: random.fork("stream"), order: "shuffled", translate }, canvases);
+  const stream = withHeldBack(
+    job,
+    openStream(groups, { side, random: random.fork("stream"), order: "shuffled", translate }, canvases),
+    (pairsOf) => {
+      const held = groups.map((group) => ({ ...group, train: pairsOf(group.task) }));
+      return openStream(held, { side, random: random.fork("held back"), order: "shuffled", translate }, canvases);
+    },
+  );
   const points = job.search?.starts.map((start) => ({ start: startOf(start), ofTask: start === "normal" }));
   const competition =
     points && new Competition(plan, points, { groups, side, canvases, translate, factored, random: random.fork("competition") });

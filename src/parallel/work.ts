@@ -31,7 +31,18 @@ import type { PulseSender } from "./pulse.ts";
 import { saveTraining, stageRows, type Training } from "./saving.ts";
 import { carryOfAll, SnapshotWriter } from "./snapshot-writer.ts";
 import { surveyOf } from "./survey.ts";
-import { birthOf, dataOf, encoderOf, rowCanvasesOf, rowStartOf, rowStoreOf, shownTasksOf, trunkOf, type WorkData } from "./work-data.ts";
+import {
+  birthOf,
+  dataOf,
+  encoderOf,
+  rowCanvasesOf,
+  rowStartOf,
+  rowStoreOf,
+  shownTasksOf,
+  taughtRowsOf,
+  trunkOf,
+  type WorkData,
+} from "./work-data.ts";
 
 /** Puzzle rows whose life is over are let go of every so many steps. */
 const FORGET_EVERY = 256;
@@ -92,6 +103,7 @@ export class Work implements Laborer {
     const settings = {
       model: job.model,
       positions,
+      taught: taughtRowsOf(job),
       ...(canvases && { canvases: { positions: canvases.sides.map(positionsOn), ofRow: canvases.ofRow } }),
       globalBatch: job.globalBatch,
       microBatch: Math.min(job.microBatch, (onCpu && job.withoutGpu?.microBatch) || job.microBatch),

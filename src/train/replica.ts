@@ -58,6 +58,8 @@ export interface ReplicaSettings {
   /** factor of the rate of a row of the table; 1 unless given */
   readonly rowRate?: ((row: number) => number) | undefined;
   readonly explorationProbability: number;
+  /** uint8[B]: 1 for each row of the global batch on which the halting loss alone is trained, and no puzzle row; none unless given */
+  readonly taught?: Uint8Array | undefined;
   /** ACT steps a training row runs at most */
   readonly haltMaxSteps: number;
   /** is trained too, on the gradient of the rows that it makes; the table has all rows unless given */
@@ -83,7 +85,7 @@ export interface StepRates {
   readonly frozen: boolean;
 }
 
-/** Sums over the global batch's rows of one step. */
+/** Sums over the global batch's rows of one step, but for those that train the halting head alone. */
 export interface StepMetrics {
   /** mean over rows of the token loss */
   readonly lmLoss: number;
@@ -94,6 +96,8 @@ export interface StepMetrics {
   readonly exact: number;
   readonly qHaltAccuracy: number;
   readonly actSteps: number;
+  /** rows that train the halting head alone, where there are any: mean halting loss; those that finished, and for how many of them the head was right */
+  readonly taught?: Pick<StepMetrics, "qHaltLoss" | "finished" | "qHaltAccuracy"> | undefined;
   /** the same of the rows that the encoder made, where there is one */
   readonly encoded?: Pick<StepMetrics, "lmLoss" | "finished" | "exact"> | undefined;
 }
@@ -129,7 +133,7 @@ interface Pass {
 }
 
 /** Numbers per rank that travel with the gradients: the step's sums. */
-const METRIC_COUNT = 10;
+const METRIC_COUNT = 13;
 
 /**
  * The model of one rank.
@@ -259,7 +263,8 @@ export class Replica {
     const fresh = carry.refill((row) => this.#onItsCanvas(row, next(this.#globalRows[row]!)));
     const ids = carry.puzzleIds.slice();
     const batch = { ids, demonstrationsOf: (row: number) => carry.demonstrationsOf(row) };
-    const rows = this.#tableRows(ids);
+    const isTaught = (row: number): boolean => this.settings.taught?.[this.#globalRows[row]!] === 1;
+    const rows = this.#tableRows(ids, isTaught);
     this.encoder?.make(rows, batch);
     const statistics = new Float32Array(carry.size * (ROW_STATISTICS + E));
     const update = { ...adamATan2Rates(rates.lrTrunk, this.step + 1, adam), emaDecay: rates.emaDecay };
@@ -287,6 +292,13 @@ export class Replica {
     );
     const sums = new Float32Array(METRIC_COUNT);
     for (let r = 0; r < carry.size; r++) {
+      const isSurer = column(r, 4) >= 0 === (column(r, 3) === 1) ? 1 : 0; // the head says what is so
+      if (isTaught(r)) {
+        sums[10]! += column(r, 1);
+        sums[11]! += carry.halted[r]!;
+        sums[12]! += carry.halted[r]! * isSurer;
+        continue;
+      }
       sums[0]! += column(r, 0);
       sums[1]! += column(r, 1);
       if (ids[r] === ENCODED) {
@@ -298,13 +310,13 @@ export class Replica {
       sums[2]!++;
       sums[3]! += column(r, 2);
       sums[4]! += column(r, 3);
-      sums[5]! += column(r, 4) >= 0 === (column(r, 3) === 1) ? 1 : 0;
+      sums[5]! += isSurer;
       sums[6]! += carry.steps[r]!;
       this.settings.finished?.(ids[r]!, column(r, 0), column(r, 3) === 1);
     }
     const local = new Float32Array(carry.size * (1 + E));
     for (let r = 0; r < carry.size; r++) {
-      local[r * (1 + E)] = ids[r]!; // exact in float32 up to 16.7 million rows
+      local[r * (1 + E)] = isTaught(r) ? ENCODED : ids[r]!; // exact in float32 up to 16.7 million rows
       local.set(statistics.subarray(r * (ROW_STATISTICS + E) + ROW_STATISTICS, (r + 1) * (ROW_STATISTICS + E)), r * (1 + E) + 1);
     }
     const ofEncoder = this.encoder?.gradient(batch, (r) => local.subarray(r * (1 + E) + 1, (r + 1) * (1 + E)));
@@ -313,7 +325,7 @@ export class Replica {
       tf.dispose(held.filter((tensor) => tensor !== undefined)); // a peer is lost: this process may go on
       throw error;
     });
-    if (!Number.isFinite(sums[0]!) || !Number.isFinite(sums[1]!)) {
+    if (![sums[0], sums[1], sums[10]].every(Number.isFinite)) {
       tf.dispose([summed ?? [], summedOfEncoder ?? [], Object.values(updated ?? {})] as tf.Tensor[]);
       throw new Diverged(`loss is not finite in optimizer step ${this.step + 1}`);
     }
@@ -334,16 +346,20 @@ export class Replica {
       tf.dispose(Object.values(this.#state));
       this.#state = updated;
     }
-    const [lmLoss, qHaltLoss, finished, accuracy, exact, qHaltAccuracy, actSteps, ...ofEncoded] = sums as unknown as number[];
+    const [lmLoss, qHaltLoss, finished, accuracy, exact, qHaltAccuracy, actSteps, ...others] = sums as unknown as number[];
+    const [ofEncoded, ofTaught] = [others.slice(0, 3), others.slice(3)];
+    const taughtRows = this.settings.taught?.reduce((sum, each) => sum + each, 0) ?? 0;
+    const counted = globalBatch - taughtRows;
     const encodedRows = this.encoder?.countOf(globalBatch) ?? 0;
     return {
-      lmLoss: lmLoss! / globalBatch,
-      qHaltLoss: qHaltLoss! / globalBatch,
+      lmLoss: lmLoss! / counted,
+      qHaltLoss: qHaltLoss! / counted,
       finished: finished!,
       accuracy: accuracy!,
       exact: exact!,
       qHaltAccuracy: qHaltAccuracy!,
       actSteps: actSteps!,
+      ...(taughtRows > 0 && { taught: { qHaltLoss: ofTaught[0]! / taughtRows, finished: ofTaught[1]!, qHaltAccuracy: ofTaught[2]! } }),
       ...(encodedRows > 0 && { encoded: { lmLoss: ofEncoded[0]! / encodedRows, finished: ofEncoded[1]!, exact: ofEncoded[2]! } }),
     };
   }
@@ -520,7 +536,9 @@ export class Replica {
     };
     const inputs = { ...tensors, latents };
     const context = this.#contextOn(canvas);
-    const targets = targetsOf(ofRows(this.#carry.labels), count, S);
+    const { taught } = this.settings;
+    const isTaught = taught && ((row: number): boolean => taught[this.#globalRows[first + row]!] === 1);
+    const targets = targetsOf(ofRows(this.#carry.labels), count, S, isTaught);
     try {
       if (!frozen && this.exchange.worldSize === 1 && this.#batches.parts.length === 1) {
         const { state, ...pass } = this.#steps.training(this.#state, update, inputs, targets, context, this.#fixed);
@@ -572,18 +590,18 @@ export class Replica {
     }
   }
 
-  /** float32[R * E]: puzzle embeddings of the table; zero where the encoder makes the row. @param peeks as in `PuzzleEmbedding` */
-  #tableRows(ids: ArrayLike<number>, peeks = false): Float32Array {
+  /** float32[R * E]: puzzle embeddings of the table; zero where the encoder makes the row. @param peeks as in `PuzzleEmbedding`, for each row */
+  #tableRows(ids: ArrayLike<number>, peeks: (row: number) => boolean): Float32Array {
     const E = this.rows.size;
     const rows = new Float32Array(ids.length * E);
-    for (let r = 0; r < ids.length; r++) if (ids[r] !== ENCODED) rows.set(this.rows.embeddings([ids[r]!], peeks), r * E);
+    for (let r = 0; r < ids.length; r++) if (ids[r] !== ENCODED) rows.set(this.rows.embeddings([ids[r]!], peeks(r)), r * E);
     return rows;
   }
 
   /** float32[B * E]: rows as they are now; those never trained at their start value, those of no table by the averaged encoder. */
   #rowsToPredictWith(examples: readonly Example[]): Float32Array {
     const ids = examples.map(({ puzzleId }) => puzzleId);
-    const rows = this.#tableRows(ids, true);
+    const rows = this.#tableRows(ids, () => true);
     this.encoder?.make(rows, { ids, demonstrationsOf: (r, pairs) => examples[r]!.demonstrate?.(pairs) }, true);
     return rows;
   }

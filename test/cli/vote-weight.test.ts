@@ -102,3 +102,19 @@ test("pairs held back scale the halting weight", async () => {
     assert.ok(Math.abs(weight! - expected) < 1e-6, `${weight}, expected ${expected}`);
   }
 });
+
+test("pairs held back teach the halting head, and curves tell how well it knows them", async () => {
+  const taught = ["--vote-weight", "halting", "--halting-pairs", "taught"];
+  const { args } = await runArguments("nothing-taught", "60s");
+  const refused = await trm(...args, ...taught);
+  assert.equal(refused.status, 1);
+  assert.match(refused.stderr, /--halting-pairs taught needs pairs that are held back: give --leave-out 1/);
+  await run("taught", ...taught, "--leave-out", "1", "--steps", "12");
+  const points = readFileSync(join(folder, "taught", "run", "metrics.jsonl"), "utf8")
+    .trimEnd()
+    .split("\n");
+  const losses = points.map((line) => (JSON.parse(line) as Record<string, number>)["held back/halting loss"]);
+  assert.ok(losses.length > 0 && losses.every((loss) => loss! > 0), `${losses}`);
+  // The head's own probability is what a vote counts: no scale is put on it.
+  for (const { votes, meanQ, weight } of answersOf("taught")) assert.ok(Math.abs(weight! - votes * meanQ) < 1e-9);
+});
