@@ -119,7 +119,7 @@ test("an option that is unknown or has a wrong value is refused, by its name and
   await refused(/--budget "abc"/, "--budget", "1s", "--budget", "abc"); // the last one counts
   await refused(/--preset dmeo: no such preset; did you mean demo\?/, "--preset", "dmeo");
   await refused(/--workers 0: expected auto or a whole number in 1\.\.64/, "--workers", "0");
-  await refused(/--canvas 31: expected auto or a whole number in 1\.\.30/, "--canvas", "31");
+  await refused(/--canvas 31: expected auto, grouped or a whole number in 1\.\.30/, "--canvas", "31");
   await refused(/--steps: expected a number/, "--steps", "abc");
   await refused(/--steps -1: expected a whole number from 0 up/, "--steps", "-1");
   await refused(/--limit 0: expected a whole number from 1 up/, "--limit", "0");
