@@ -2,7 +2,7 @@
 import { formatDuration } from "../budget/duration.ts";
 import { type Plan, reserveOf } from "../budget/planner.ts";
 import { itemsOf } from "./items.ts";
-import { planFrom } from "./plan-phases.ts";
+import { planFrom, plannedSteps } from "./plan-phases.ts";
 import { isPredictOnly, type RunRequest } from "./request.ts";
 import type { Setup } from "./setup.ts";
 import { zeroRoundSeconds } from "./zero-round.ts";
@@ -55,10 +55,9 @@ export function forecastFor(request: RunRequest, setup: Setup, measures: RunMeas
     testInputs,
     writeSeconds: (writeSeconds * tasks) / here,
   });
-  const stepsIn = ({ trainSeconds, interims }: Plan): number =>
-    Math.floor((trainSeconds - interims.count * interims.seconds) / stepSeconds!);
-  const asked = request.recipe.epochs > 0 ? undefined : request.steps;
-  const steps = (of: Plan): number => Math.max(0, Math.min(asked ?? Number.POSITIVE_INFINITY, stepsIn(of)));
+  const { recipe } = request;
+  const asked = recipe.epochs > 0 ? undefined : request.steps; // epochs of more tasks are more steps
+  const steps = (of: Plan): number => Math.max(0, plannedSteps(of, { recipe, steps: asked }, stepSeconds).steps!);
   const isTimed = !isPredictOnly(request) && stepSeconds !== undefined && stepSeconds > 0;
   const { trainSeconds, rounds, actSteps, predictSeconds } = planned;
   return {

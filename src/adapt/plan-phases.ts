@@ -165,7 +165,12 @@ export function describePlan(plan: Plan, surroundings: PlanSurroundings): string
 
 type PlannedSteps = Pick<Phase, "steps" | "warmupSteps" | "frozenSteps">;
 
-function plannedSteps({ trainSeconds, interims }: Plan, { recipe, steps }: RunRequest, stepSeconds: number | undefined): PlannedSteps {
+/** The steps that a plan has time for, as far as a step's time is known, and of these the first ones. */
+export function plannedSteps(
+  { trainSeconds, interims }: Plan,
+  { recipe, steps }: Pick<RunRequest, "recipe" | "steps">,
+  stepSeconds: number | undefined,
+): PlannedSteps {
   const fit = stepSeconds === undefined ? undefined : Math.floor((trainSeconds - interims.count * interims.seconds) / stepSeconds);
   const planned = steps === undefined ? fit : Math.min(steps, fit ?? steps);
   if (planned === undefined) return {};

@@ -16,7 +16,7 @@ import { meansOf } from "../trace/means.ts";
 import { itemsOf, ownerOf } from "./items.ts";
 import { undivided, withLeftOut } from "./left-out.ts";
 import { adaptedModel, adaptersOf, frozenShareOf, type RowStartKind, searchStartsOf } from "./methods.ts";
-import { isAgreementWatched, isPredictOnly, type RunRequest } from "./request.ts";
+import { isAgreementWatched, isPredictOnly, type RunRequest, type RunResult } from "./request.ts";
 
 /** Canvases of a run at most: each has steps of its own to compile. */
 const MOST_CANVASES = 4;
@@ -136,7 +136,7 @@ export function setUp(request: RunRequest): Setup {
       ...shared,
       ...(!joined && { seed: `${seed}:${rank}`, trainOn: chosen.flatMap((_task, i) => (ownerOf(i, workers) === rank ? [i] : [])) }),
     })),
-    description: `${chosen.length} tasks, ${itemsOf(chosen, 0).length} test inputs on ${canvases ? describeCanvases(tasksByCanvas(canvases)) : `a ${canvas} x ${canvas} canvas`}; ${workers} workers on ${engine.engine} (${engine.reason}); batch ${recipe.batchSize}, ${describeMemory(memory)}`,
+    description: `${chosen.length} tasks, ${itemsOf(chosen, 0).length} test inputs on ${describeCanvases(canvas, canvases && tasksByCanvas(canvases))}; ${workers} workers on ${engine.engine} (${engine.reason}); batch ${recipe.batchSize}, ${describeMemory(memory)}`,
     warnings: [
       ...largeTasks(known, canvas, trainedSide),
       ...(canvas > full ? [`canvas ${canvas} is larger than the checkpoint's, ${full}: rotary positions it was never trained on`] : []),
@@ -209,8 +209,9 @@ export function sharesByCanvas(
   }));
 }
 
-/** Several canvases in words. */
-export function describeCanvases(canvases: readonly { readonly side: number; readonly tasks: number }[]): string {
+/** A run's canvas in words, or its several ones. */
+export function describeCanvases(canvas: number, canvases: RunResult["canvases"]): string {
+  if (!canvases) return `a ${canvas} x ${canvas} canvas`;
   const each = canvases.map(({ side, tasks }) => `${side} x ${side} (${tasks} ${tasks === 1 ? "task" : "tasks"})`);
   return `canvases of ${each.slice(0, -1).join(", ")} and ${each.at(-1)}`;
 }

@@ -1,5 +1,4 @@
 /** `compare`: the same tasks and the same time under several methods, starts and seeds. */
-
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";

@@ -145,7 +145,5 @@ function tell({ checkpoint, out, json }: EvaluateArgs, run: Run, result: RunResu
   }
   console.log(`${describeOutcomes(run, solutions).join("\n")}\n`);
   console.log(scoreTable(scoreOf(run, solutions)));
-  console.log(
-    `${checkpoint}: ${votes} predictions on ${canvases ? describeCanvases(canvases) : `a ${canvas} x ${canvas} canvas`} in ${seconds.total.toFixed(1)} s (${engine})`,
-  );
+  console.log(`${checkpoint}: ${votes} predictions on ${describeCanvases(canvas, canvases)} in ${seconds.total.toFixed(1)} s (${engine})`);
 }

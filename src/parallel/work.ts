@@ -25,7 +25,7 @@ import { ALONE, type Exchange, Replica, type ReplicaSettings } from "../train/re
 import { restoreCarry, restoreReplica, trainingStateOf } from "../train/resume.ts";
 import { TaskMeans } from "../train/task-means.ts";
 import { type Diagnosis, diagnose } from "./diagnosis.ts";
-import type { Command, Formation, Job, Prediction, PredictionItem, Report, Survey } from "./job.ts";
+import type { Command, Formation, Job, Prediction, Report, Survey } from "./job.ts";
 import { holding, type Laborer, RingSeat, takeUpFirst, trainStretch } from "./laborer.ts";
 import type { PulseSender } from "./pulse.ts";
 import { saveTraining, stageRows, type Training } from "./saving.ts";
@@ -156,7 +156,7 @@ export class Work implements Laborer {
         return this.#train(command);
       case "predict": {
         const started = performance.now();
-        const predictions = await this.#predict(command.items, command.actSteps);
+        const predictions = await this.#predict(command);
         const seconds = (performance.now() - started) / 1000;
         return this.#send({ kind: "predicted", id: command.id, predictions, seconds, ...holding(tensors()) });
       }
@@ -333,12 +333,13 @@ export class Work implements Laborer {
     });
   }
 
-  async #predict(items: readonly PredictionItem[], actSteps: number): Promise<Prediction[]> {
+  async #predict({ items, actSteps, canvas: place }: Extract<Command, { kind: "predict" }>): Promise<Prediction[]> {
     const { groups: all, puzzleCount } = this.#start.data.plan;
-    const { canvas, canvases } = this.#job;
+    const { canvas, canvases, microBatch } = this.#job;
+    const side = place === undefined ? canvas : canvases!.sides[place]!;
     const out: Prediction[] = [];
-    for (const part of partsOf(items, this.#job)) {
-      const side = canvases ? canvases.sides[canvases.ofTask[part[0]!.task]!]! : canvas;
+    for (let i = 0; i < items.length; i += microBatch) {
+      const part = items.slice(i, i + microBatch);
       const groups = part.map(({ task }) => all[task]!);
       const withLoss = part.every((item) => item.withLoss);
       const examples = part.map(({ testIndex, trained, variant, encoded, puzzleId, start = 0 }, n): Example => {
@@ -369,18 +370,6 @@ export class Work implements Laborer {
     }
     return out;
   }
-}
-
-/** Predictions in parts that go through the model together, each on one canvas. */
-function partsOf(items: readonly PredictionItem[], { microBatch, canvases }: Job): PredictionItem[][] {
-  const byCanvas = new Map<number, PredictionItem[]>();
-  for (const item of items) {
-    const canvas = canvases?.ofTask[item.task] ?? 0;
-    byCanvas.set(canvas, [...(byCanvas.get(canvas) ?? []), item]);
-  }
-  return [...byCanvas.values()].flatMap((all) =>
-    Array.from({ length: Math.ceil(all.length / microBatch) }, (_, i) => all.slice(i * microBatch, (i + 1) * microBatch)),
-  );
 }
 
 /** Tensors that the engine holds. */
