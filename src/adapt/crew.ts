@@ -9,6 +9,7 @@ import type { EventLog } from "../events.ts";
 import { identityOf, type ProcessIdentity } from "../files/processes.ts";
 import { MetricsFile } from "../metrics/metrics-file.ts";
 import { WorkerPool } from "../parallel/coordinator.ts";
+import { CurvePoint } from "../train/curve-point.ts";
 import type { Progress } from "../train/loop.ts";
 import type { RunProgress } from "./progress.ts";
 import type { RunRequest } from "./request.ts";
@@ -45,6 +46,7 @@ export class Crew {
   readonly #temporary: string | undefined;
   /** `refused`: the disk does not take them */
   #metrics: MetricsFile | "refused" | undefined;
+  #point = new CurvePoint();
   #meteredAt = Number.NEGATIVE_INFINITY;
   readonly #meterEvery: number;
 
@@ -72,7 +74,7 @@ export class Crew {
           log.emit("error", "lost", `${message}; ${again ? "it is started again" : "going on without it"}`, { rank, again });
         },
         event: (level, name, text, fields) => {
-          if (name === "restored" && this.#metrics !== "refused") this.#metrics = undefined; // the curves go on from that step
+          if (name === "restored") this.#goBack();
           if (!surroundings.stopped()) log.emit(level, name, text, fields);
         },
         rateScale: (rank, scale) => {
@@ -110,38 +112,41 @@ export class Crew {
 
   /** Ends all workers at once. */
   end(): void {
+    this.#writePoint();
     this.pool.kill();
     if (this.#temporary !== undefined) rmSync(this.#temporary, { recursive: true, force: true });
   }
 
-  /** Adds to the curves. A training that was taken back to an earlier step goes over those after it again. */
-  #meter({ step, lmLoss, qHaltLoss, finished, accuracy, exact, qHaltAccuracy, actSteps, taught, lrTrunk, stepSeconds }: Progress): void {
+  /** Adds to the curves, every second at most. A training that was taken back to an earlier step goes over those after it again. */
+  #meter(progress: Progress): void {
     const { clock, log, state } = this.#surroundings;
-    const now = clock.now();
-    if (state.metrics === undefined || now - this.#meteredAt < this.#meterEvery) return;
-    this.#meteredAt = now;
+    if (state.metrics === undefined || this.#metrics === "refused") return;
     const refused = (error: unknown): void => {
       this.#metrics = "refused";
       log.emit("warn", "metrics", `${state.metrics}: the curves can't be written any more: ${messageOf(error)}; going on without them`);
     };
-    if (this.#metrics === "refused") return;
     try {
-      this.#metrics ??= new MetricsFile(state.metrics, step - 1, () => Date.now() / 1000, refused);
+      this.#metrics ??= new MetricsFile(state.metrics, progress.step - progress.steps, () => Date.now() / 1000, refused);
     } catch (error) {
       refused(error);
       return;
     }
-    this.#metrics.add(step, {
-      "train/lm loss": lmLoss,
-      "train/halting loss": qHaltLoss,
-      "train/token accuracy": accuracy / finished,
-      "train/exact": exact / finished,
-      "train/halting accuracy": qHaltAccuracy / finished,
-      "train/ACT steps": actSteps / finished,
-      ...(taught && { "held back/halting loss": taught.qHaltLoss, "held back/halting accuracy": taught.qHaltAccuracy / taught.finished }),
-      "rate/trunk": lrTrunk,
-      "speed/step seconds": stepSeconds,
-    });
+    this.#point.add(progress);
+    const now = clock.now();
+    if (now - this.#meteredAt < this.#meterEvery) return;
+    this.#meteredAt = now;
+    this.#writePoint();
+  }
+
+  /** The curves go on from an earlier step. */
+  #goBack(): void {
+    if (this.#metrics !== "refused") this.#metrics = undefined;
+    this.#point = new CurvePoint();
+  }
+
+  #writePoint(): void {
+    const point = this.#point.take();
+    if (point && this.#metrics instanceof MetricsFile) this.#metrics.add(point.step, point.metrics);
   }
 }
 

@@ -3,6 +3,7 @@ import type { Clock } from "../budget/clock.ts";
 import { formatDuration } from "../budget/duration.ts";
 import type { EventLog } from "../events.ts";
 import type { Holding, Report } from "../parallel/job.ts";
+import type { Progress } from "../train/loop.ts";
 import { type ComingPhase, liveView } from "./live-view.ts";
 
 /** Seconds between two lines. */
@@ -91,9 +92,12 @@ export class RunProgress {
     const { progress } = report;
     this.heard(rank, report);
     Object.assign(this.#steps[rank]!, { step: progress.step, stepSeconds: progress.stepSeconds });
+    if (leads) this.#learn(progress);
     this.#draw();
+  }
+
+  #learn(progress: Progress): void {
     const mix = (old: number | undefined, value: number): number => (old === undefined ? value : old + MEAN_WEIGHT * (value - old));
-    if (!leads) return;
     this.#step = progress.step;
     this.#lmLoss = mix(this.#lmLoss, progress.lmLoss);
     if (progress.finished > 0) {

@@ -2,6 +2,7 @@
 import { loadTrainingState, type TrainingState } from "../checkpoint/training-state.ts";
 import { messageOf } from "../errors.ts";
 import type { Progress, SnapshotTaker, TrainingLoop, Until } from "../train/loop.ts";
+import { MetricSums } from "../train/metric-sums.ts";
 import type { Exchange } from "../train/replica.ts";
 import { joinRing, type Ring } from "./all-reduce.ts";
 import type { Command, Formation, Holding, Report } from "./job.ts";
@@ -87,8 +88,8 @@ export async function takeUpFirst(
 
 /** What a stretch of training needs of its worker. */
 export interface StretchSurroundings {
-  readonly pulse: PulseSender;
-  readonly seat: RingSeat;
+  readonly pulse: Pick<PulseSender, "beat">;
+  readonly seat: Pick<RingSeat, "close">;
   readonly snapshots: SnapshotTaker | undefined;
   send(report: Report): void;
   /** tensors that the engine holds */
@@ -104,21 +105,31 @@ export function holding(tensors: number): Holding {
 
 /** Trains until it is time to stop, and tells of it on the way and at the end. */
 export async function trainStretch(
-  loop: TrainingLoop,
+  loop: Pick<TrainingLoop, "run" | "step" | "stepSeconds">,
   until: Until,
   { pulse, seat, snapshots, send, tensors, each }: StretchSurroundings,
 ): Promise<void> {
   let reported = 0;
+  const untold = new MetricSums();
+  let last: Progress | undefined;
+  const tell = (): void => {
+    const of = untold.take();
+    if (!of) return;
+    send({ kind: "progress", progress: { ...last!, ...of.metrics, steps: of.steps }, ...holding(tensors()) });
+  };
   const watch = (progress: Progress): void => {
     pulse.beat();
     each?.(progress);
+    untold.add(progress);
+    last = progress;
     const now = performance.now() / 1000;
     if (now - reported < REPORT_SECONDS) return;
     reported = now;
-    send({ kind: "progress", progress, ...holding(tensors()) });
+    tell();
   };
   try {
     const why = await loop.run(until, watch, snapshots);
+    tell();
     send({ kind: "trained", step: loop.step, why, stepSeconds: loop.stepSeconds });
   } catch (error) {
     seat.close(); // or the others would wait for this rank

@@ -49,8 +49,9 @@ export interface Until {
   readonly pauseAtStep?: number | undefined;
 }
 
-/** One step, as told to whoever watches. */
+/** Steps as told to whoever watches: the metrics are of the last `steps` of them, as `MetricSums` takes them together. */
 export interface Progress extends StepMetrics {
+  readonly steps: number;
   readonly step: number;
   readonly plannedSteps: number;
   readonly stepSeconds: number;
@@ -201,7 +202,14 @@ export class TrainingLoop {
       this.draws.set(control.subarray(CONTROL.draws)); // exact up to 16.7 million draws
       const took = now() - started;
       this.#time(took);
-      watch({ ...metrics, step: replica.step, plannedSteps: this.#planned, stepSeconds: this.#stepSeconds, lrTrunk: rates.lrTrunk });
+      watch({
+        ...metrics,
+        steps: 1,
+        step: replica.step,
+        plannedSteps: this.#planned,
+        stepSeconds: this.#stepSeconds,
+        lrTrunk: rates.lrTrunk,
+      });
       const collapse = this.#guard.note(metrics.lmLoss);
       if (collapse !== undefined) throw new Diverged(`${collapse}, by optimizer step ${replica.step}`);
       if (control[CONTROL.snapshot]! > 0) await snapshots?.take();
