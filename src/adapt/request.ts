@@ -3,6 +3,7 @@ import type { ReadChallenges } from "../arc/challenges-file.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import type { Task } from "../arc/task.ts";
 import type { ChosenEngine } from "../backend/choose.ts";
+import type { EngineName } from "../backend/select.ts";
 import type { Plan } from "../budget/planner.ts";
 import type { Rehearsal } from "../budget/rehearsal.ts";
 import type { CheckpointConfig } from "../checkpoint/config.ts";
@@ -112,7 +113,9 @@ export interface RunResult {
   readonly testInputs: number;
   readonly steps: number;
   readonly seconds: { readonly load: number; readonly adapt: number; readonly predict: number; readonly total: number };
-  readonly engine: string;
+  readonly engine: EngineName;
+  /** library, device, how steps are run, precision */
+  readonly engineDescription: string;
   readonly workers: number;
   /** how often a worker was lost */
   readonly lost: number;

@@ -305,7 +305,7 @@ export class Run {
     }
   }
 
-  #result(seconds: { load: number; adapt: number; predict: number }, steps: number, engine: string): RunResult {
+  #result(seconds: { load: number; adapt: number; predict: number }, steps: number, engineDescription: string): RunResult {
     const { out, workers, solutions, rehearsal } = this.#request;
     return {
       submission: out,
@@ -313,7 +313,8 @@ export class Run {
       ...this.#answers.coverage(),
       steps,
       seconds: { ...seconds, total: this.#clock.now() },
-      engine,
+      engine: this.#request.engine.engine,
+      engineDescription,
       workers,
       lost: this.#crew?.lost ?? 0,
       canvas: this.#setup.canvas,

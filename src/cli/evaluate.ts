@@ -134,16 +134,16 @@ function scoreOf(run: Run, solutions: Solutions): Score {
 type RunAnswer = ReturnType<Run["outcomes"]>[number]["answers"][number];
 
 function tell({ checkpoint, out, json }: EvaluateArgs, run: Run, result: RunResult, solutions: Solutions): void {
-  const { tasks, testInputs, votes, complete, seconds, engine, workers, canvas, canvases, score, candidates } = result;
+  const { tasks, testInputs, votes, complete, seconds, engine, engineDescription, workers, canvas, canvases, score, candidates } = result;
   if (!complete) console.error(`the votes are not complete: ${votes} predictions were made; raise --budget or lower --vote-variants`);
   if (json) {
     const files = out === undefined ? {} : { submission: out, candidates };
     console.log(
-      JSON.stringify({ checkpoint, ...files, tasks, testInputs, votes, complete, seconds, engine, workers, canvas, canvases, score }),
+      JSON.stringify({ checkpoint, ...files, tasks, testInputs, votes, complete, seconds, engine, engineDescription, workers, canvas, canvases, score }),
     );
     return;
   }
   console.log(`${describeOutcomes(run, solutions).join("\n")}\n`);
   console.log(scoreTable(scoreOf(run, solutions)));
-  console.log(`${checkpoint}: ${votes} predictions on ${describeCanvases(canvas, canvases)} in ${seconds.total.toFixed(1)} s (${engine})`);
+  console.log(`${checkpoint}: ${votes} predictions on ${describeCanvases(canvas, canvases)} in ${seconds.total.toFixed(1)} s (${engineDescription})`);
 }

@@ -64,7 +64,7 @@ function summaryOf(
   return {
     budgetSeconds: typeof config.arguments.budget === "string" ? durationOf(config.arguments.budget) : undefined,
     beganAt: config.beganAt,
-    engine: typeof result.engine === "string" ? result.engine : undefined,
+    engine: [result.engineDescription, result.engine].find((words) => typeof words === "string") as string | undefined,
     workers: Math.max(numberOf(result.workers) ?? 0, ...ranks, 0),
     lost: events.filter(({ event }) => event === "lost").length,
     steps: Math.max(

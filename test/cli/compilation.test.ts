@@ -91,7 +91,8 @@ else {
     const environments = workers.map((pid) => readFileSync(`/proc/${pid}/environ`, "utf8").split("\0"));
     const result = lastLine(await running.ended);
     assert.equal(result.workers, 4);
-    assert.match(result.engine as string, /TensorFlow 2\..*, compiled \(TensorFlow graph\), float32$/);
+    assert.equal(result.engine, "tensorflow");
+    assert.match(result.engineDescription as string, /TensorFlow 2\..*, compiled \(TensorFlow graph\), float32$/);
     assert.equal(result.steps, 3);
     await assertValid(out);
     const threads = Math.max(1, Math.floor(availableParallelism() / 4));

@@ -137,7 +137,8 @@ test("the rerun: the long budget, and the TensorFlow of the notebook's Python", 
   assert.equal(status, 0, printed);
   assert.match(printed, /Kaggle says that this is the rerun: budget 2m/);
   assert.match(printed, /!!! NO GPU IS USED, TENSORFLOW COMPUTES ON THE PROCESSOR/);
-  assert.match(result.engine!, /^TensorFlow 2\./);
+  assert.equal(result.engine, "tensorflow");
+  assert.match(result.engineDescription!, /^TensorFlow 2\./);
   assert.deepEqual([result.steps, result.fallbackInputs], ["5", "0"]);
   await assertValid(join(working, "submission.json"));
   assert.match(shown, REPORT);

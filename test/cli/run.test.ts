@@ -51,7 +51,8 @@ test("run adapts, predicts and votes within its budget, and leaves a valid submi
     { submission: out, candidates, tasks: 20, testInputs: 22, workers: 2 },
   );
   assert.ok((result.steps as number) > 0, ended.stderr);
-  assert.match(result.engine as string, /wasm/);
+  assert.equal(result.engine, "wasm");
+  assert.match(result.engineDescription as string, /wasm/);
   const seconds = result.seconds as Record<string, number>;
   assert.deepEqual(Object.keys(seconds), ["load", "adapt", "predict", "total"]);
   assert.ok(
