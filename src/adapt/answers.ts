@@ -18,6 +18,10 @@ import { variantsOf } from "./setup.ts";
 /** The stage of the last predictions; those before it have other names. */
 export const FINAL_STAGE = "final";
 
+/** The candidate file; and that of a rehearsal that has no folder of its own, lest its made-up answers take the place of a run's. */
+const CANDIDATES = "candidates.json";
+const REHEARSED_CANDIDATES = "rehearsal-candidates.json";
+
 /** Where votes are kept for a run that is taken up again. */
 export interface VoteKeeper {
   beginStage(name: string): void;
@@ -58,7 +62,10 @@ export class Answers {
     this.#log = log;
     this.#disk = disk;
     this.#submissions = submissionPaths(request);
-    this.candidatesPath = join(request.runDir ?? dirname(request.out), "candidates.json");
+    this.candidatesPath =
+      request.runDir === undefined
+        ? join(dirname(request.out), request.rehearsal ? REHEARSED_CANDIDATES : CANDIDATES)
+        : join(request.runDir, CANDIDATES);
   }
 
   /** Counts what an earlier process of the run has kept. */
@@ -135,12 +142,12 @@ export class Answers {
   write(last = false, ended = false): void {
     if (this.#request.planOnly) return;
     const began = performance.now();
-    const { challenges, part, recipe } = this.#request;
-    const head = { part: part && { ...part, ended }, weighting: recipe.voteWeight };
+    const { challenges, part, recipe, keepAnswers, rehearsal } = this.#request;
+    const head = { part: part && { ...part, ended }, weighting: recipe.voteWeight, rehearsal: rehearsal !== undefined };
     const ranked = this.#ballot.rankedAll(challenges.entries);
     const { submission } = chooseAttempts(challenges.entries, ranked);
     for (const path of this.#submissions) this.#writeFile(path, last, () => writeSubmission(path, submission, challenges.entries));
-    this.#writeFile(this.candidatesPath, last, () => writeCandidates(this.candidatesPath, ranked, head));
+    this.#writeFile(this.candidatesPath, last, () => writeCandidates(this.candidatesPath, ranked, head, keepAnswers));
     this.#writeSeconds = (performance.now() - began) / 1000 / (this.#request.rehearsal?.timeScale ?? 1);
   }
 

@@ -56,15 +56,16 @@ export function forecastFor(request: RunRequest, setup: Setup, measures: RunMeas
     writeSeconds: (writeSeconds * tasks) / here,
   });
   const { recipe } = request;
-  const asked = recipe.epochs > 0 ? undefined : request.steps; // epochs of more tasks are more steps
-  const steps = (of: Plan): number => Math.max(0, plannedSteps(of, { recipe, steps: asked }, stepSeconds).steps!);
+  const asked = request.steps;
+  const askedOfAll = recipe.epochs > 0 && asked !== undefined ? Math.round((asked * tasks) / here) : asked; // epochs of more tasks are more steps
+  const steps = (of: Plan, most: number | undefined): number => Math.max(0, plannedSteps(of, { recipe, steps: most }, stepSeconds).steps!);
   const isTimed = !isPredictOnly(request) && stepSeconds !== undefined && stepSeconds > 0;
   const { trainSeconds, rounds, actSteps, predictSeconds } = planned;
   return {
     tasks,
     testInputs,
     trainSeconds,
-    ...(isTimed && { steps: { hidden: steps(planned), here: steps(plan) } }),
+    ...(isTimed && { steps: { hidden: steps(planned, askedOfAll), here: steps(plan, asked) } }),
     rounds,
     variants: setup.variants,
     actSteps,

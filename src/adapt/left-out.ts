@@ -125,7 +125,7 @@ export async function measureLeftOut(
     halting,
   };
   const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-  const text = `left-out pairs after step ${step}: ${percent(result.exact)} of ${sums.made} predictions right, loss ${result.lmLoss.toFixed(4)}; of ${result.pairs} pairs ${percent(result["pass@2"])} in two attempts, ${percent(result.oracle)} among all answers; the halting head is surer of a right prediction than of a wrong one in ${percent(halting.auc)} of cases, probability of being right sigmoid(${halting.slope.toFixed(2)} logit ${halting.offset < 0 ? "-" : "+"} ${Math.abs(halting.offset).toFixed(2)}) (${formatDuration(now() - began)})`;
+  const text = `left-out pairs after step ${step}: ${percent(result.exact)} of ${sums.made} predictions right, loss ${result.lmLoss.toFixed(4)}; of ${result.pairs} pairs ${percent(result["pass@2"])} in two attempts, ${percent(result.oracle)} among all answers; the halting head is surer of a right prediction than of a wrong one in ${percent(halting.auc)} of cases${request.recipe.haltingPairs === "taught" && step > 0 ? " (it was trained on these pairs)" : ""}, probability of being right sigmoid(${halting.slope.toFixed(2)} logit ${halting.offset < 0 ? "-" : "+"} ${Math.abs(halting.offset).toFixed(2)}) (${formatDuration(now() - began)})`;
   log.emit("info", "left-out", text, { ...result });
   const tasks = Object.entries(byTask.take()).map(([id, { samples, lmLoss, exact }]): [string, Fares] => [
     id,

@@ -34,7 +34,7 @@ export interface Measures {
   readonly writeSeconds: number;
 }
 
-/** @param earlier a plan made before: its share for predictions stands */
+/** @param earlier a plan made before: what it allows for predictions stands, though less and less is left */
 export function planFrom(request: RunRequest, setup: Setup, measures: Measures, earlier?: Plan): Plan {
   const { actSteps, variants } = setup;
   const { steps, solutions, recipe } = request;
@@ -47,9 +47,12 @@ export function planFrom(request: RunRequest, setup: Setup, measures: Measures, 
     predictOnly: isPredictOnly(request),
     interims: wanted,
     predictAllowance: earlier?.predictAllowance,
+    roundAllowance: earlier?.roundAllowance,
   };
   const plan = planPhases(inputs);
-  return earlier ? { ...plan, interims: earlier.interims, actSteps: Math.min(plan.actSteps, earlier.actSteps) } : plan;
+  return earlier
+    ? { ...plan, interims: earlier.interims, predictAllowance: earlier.predictAllowance, roundAllowance: earlier.roundAllowance }
+    : plan;
 }
 
 /** What measuring on left-out pairs takes, after the training. */

@@ -4,6 +4,7 @@ import type { WorkerPool } from "../parallel/coordinator.ts";
 import { FINAL_STAGE } from "./answers.ts";
 import type { RunContext } from "./context.ts";
 import { itemsOf, ownersOf } from "./items.ts";
+import { PredictionCosts } from "./prediction-costs.ts";
 
 /** The files are renewed at most this often while votes come in, and so seldom that writing takes no more than this share of the time. */
 const WRITE_SECONDS = 2;
@@ -21,9 +22,12 @@ export interface Predicted {
 
 /**
  * Predicts in rounds over all test inputs: time that runs out costs votes, not tasks. None is spent on a test input whose two answers can't
- * change any more (unless `voteAll`): the time goes to the others, and where all are decided the phase ends.
+ * change any more (unless `voteAll`): the time goes to the others, and where all are decided the phase ends. A chunk that would not be done in time
+ * is not begun; one on a smaller canvas may be.
+ *
+ * @param costs as far as they are known
  */
-export async function predict(context: RunContext, pool: WorkerPool, plan: Plan): Promise<Predicted> {
+export async function predict(context: RunContext, pool: WorkerPool, plan: Plan, costs = new PredictionCosts()): Promise<Predicted> {
   const { request, setup, clock, log, answers, progress, record, items, deadline, now } = context;
   record.note({ phase: "predict" });
   answers.beginStage(FINAL_STAGE);
@@ -31,8 +35,7 @@ export async function predict(context: RunContext, pool: WorkerPool, plan: Plan)
   progress.phase("predict", deadline - clock.processStart);
   const wanted = Array.from({ length: setup.variants }, (_, variant) => itemsOf(request.chosen, variant)).flat();
   const rounds = wanted.filter((item) => pool.exists(item));
-  const costs = new Map<number, number>(); // seconds of a prediction, by canvas
-  const slowest = (): number => Math.max(0, ...costs.values());
+  const canvasOf = (task: number): number => setup.canvases?.ofTask[task] ?? 0;
   const chunk = Math.max(1, Math.min(setup.microBatch, Math.ceil(items.length / pool.alive.length)));
   const left = rounds.filter((item) => !answers.has(item)); // all but those of an earlier process of the run
   let made = rounds.length - left.length;
@@ -42,10 +45,10 @@ export async function predict(context: RunContext, pool: WorkerPool, plan: Plan)
     actSteps: plan.actSteps,
     chunk,
     owner: ownersOf(request),
-    wanted: (item) => !answers.isDecided(item),
-    goOn: () => !context.stopped() && now() + slowest() * chunk < deadline,
+    wanted: (item) => !answers.isDecided(item) && now() + chunk * costs.expected(canvasOf(item.task)) < deadline,
+    goOn: () => !context.stopped() && now() < deadline,
     arrived: (predictions, seconds) => {
-      costs.set(setup.canvases?.ofTask[predictions[0]!.task] ?? 0, seconds / predictions.length);
+      costs.note(canvasOf(predictions[0]!.task), predictions.length, seconds);
       made += predictions.length;
       answers.count(predictions);
       progress.predicted({ made, of: rounds.length, decided: decided(), testInputs: items.length });

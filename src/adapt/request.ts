@@ -63,6 +63,8 @@ export interface RunRequest {
   readonly joined: boolean;
   readonly canvas: CanvasChoice;
   readonly memory: MemoryRequest;
+  /** answers to each test input that the candidate file has, the best first */
+  readonly keepAnswers: number;
   /** seconds between two snapshots at least */
   readonly snapshotSeconds: number;
   /** the same on the engine that runs anywhere, where the one that was chosen need not be had */

@@ -16,6 +16,8 @@ const planSchema = z.object({
   trainSeconds: z.number(),
   predictSeconds: z.number(),
   predictAllowance: z.number(),
+  /** none in a run that was begun before plans had it: as if there were nothing but the last round */
+  roundAllowance: z.number().default(Number.MAX_VALUE),
   rounds: z.number(),
   actSteps: z.number(),
   interims: z.object({ count: z.number(), rounds: z.number(), seconds: z.number() }),

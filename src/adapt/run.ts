@@ -20,6 +20,7 @@ import { CURVE_KS, LearningCurve } from "./learning-curve.ts";
 import { haltingFitOf, measureLeftOut } from "./left-out.ts";
 import { describePlan, type Phase, phasesOf, planRun } from "./plan-phases.ts";
 import { type Predicted, predict } from "./prediction.ts";
+import { PredictionCosts } from "./prediction-costs.ts";
 import { RunProgress } from "./progress.ts";
 import { type InputOutcome, isPredictOnly, isTrained, type RunRequest, type RunResult } from "./request.ts";
 import type { RunState } from "./run-folder.ts";
@@ -66,7 +67,9 @@ export class Run {
     this.#state = state;
     this.#disk = new RunDisk(dirname(request.out), state.snapshots, log);
     const disk = { votes: state.votes, makeRoom: () => this.#disk.makeRoom() };
-    this.#answers = new Answers(request, log, disk, () => haltingFitOf(state.record.notes.leftOut));
+    this.#answers = new Answers(request, log, disk, () =>
+      request.recipe.haltingPairs === "taught" ? undefined : haltingFitOf(state.record.notes.leftOut),
+    );
     this.#answers.restore(state.earlier ?? []);
     const score = request.solutions && (() => this.#answers.score(CURVE_KS));
     this.#curve = new LearningCurve(state.record, score, () => clock.now());
@@ -148,7 +151,8 @@ export class Run {
         stopped: () => this.#stopped,
       };
       const { notes } = record;
-      const perPrediction = notes.perPrediction ?? (await timed("predict", () => zeroRound(context, pool)));
+      const measuredNow = notes.perPrediction === undefined ? await timed("predict", () => zeroRound(context, pool)) : undefined;
+      const perPrediction = notes.perPrediction ?? measuredNow!.perPrediction;
       this.#plannedAt = this.#clock.now();
       const plan = notes.plan ?? planRun(context, perPrediction);
       record.note({ perPrediction, plan });
@@ -169,7 +173,10 @@ export class Run {
       if (this.#stopped) return;
       if (steps > 0) await timed("predict", measured);
       const trained = !this.#failed && isTrained(this.#request, record.notes, this.#clock.now());
-      const predicted = await timed("predict", () => predict(context, pool, record.notes.plan ?? plan));
+      const last = record.notes.plan ?? plan;
+      const share = last.actSteps / this.#setup.actSteps;
+      const costs = new PredictionCosts(new Map([...(measuredNow?.byCanvas ?? [])].map(([canvas, seconds]) => [canvas, share * seconds])));
+      const predicted = await timed("predict", () => predict(context, pool, last, costs));
       this.#tellGpuMemory("it has predicted");
       this.#predicted = { ...predicted, complete: predicted.complete && trained };
     };

@@ -11,6 +11,7 @@ import { type ModelConfig, passCost } from "../model/config.ts";
 import { noEncoder } from "../model/encoder-config.ts";
 import { ADAM_ATAN2_DEFAULTS } from "../optim/adam-atan2.ts";
 import type { Job } from "../parallel/job.ts";
+import { taughtRowsOf } from "../parallel/work-data.ts";
 import type { Compilation } from "../trace/compilation.ts";
 import { meansOf } from "../trace/means.ts";
 import { itemsOf, ownerOf } from "./items.ts";
@@ -124,6 +125,13 @@ export function setUp(request: RunRequest): Setup {
     plannedSteps: request.steps,
     rehearsal: request.rehearsal,
   };
+  const jobs = Array.from(
+    { length: workers },
+    (_, rank): Job => ({
+      ...shared,
+      ...(!joined && { seed: `${seed}:${rank}`, trainOn: chosen.flatMap((_task, i) => (ownerOf(i, workers) === rank ? [i] : [])) }),
+    }),
+  );
   return {
     canvas,
     canvases,
@@ -132,10 +140,7 @@ export function setUp(request: RunRequest): Setup {
     actSteps: recipe.haltMaxStepsEval || checkpoint.config.model.haltMaxSteps,
     variants: variantsOf(recipe),
     starts,
-    jobs: Array.from({ length: workers }, (_, rank) => ({
-      ...shared,
-      ...(!joined && { seed: `${seed}:${rank}`, trainOn: chosen.flatMap((_task, i) => (ownerOf(i, workers) === rank ? [i] : [])) }),
-    })),
+    jobs,
     description: `${chosen.length} tasks, ${itemsOf(chosen, 0).length} test inputs on ${describeCanvases(canvas, canvases && tasksByCanvas(canvases))}; ${workers} workers on ${engine.engine} (${engine.reason}); batch ${recipe.batchSize}, ${describeMemory(memory)}`,
     warnings: [
       ...largeTasks(known, canvas, trainedSide),
@@ -145,6 +150,11 @@ export function setUp(request: RunRequest): Setup {
             `${model.hCycles} H cycles of ${model.lCycles} L cycles; the checkpoint was trained with ${trained.hCycles} of ${trained.lCycles}`,
           ]
         : []),
+      ...(recipe.haltingPairs === "taught" && jobs.some((job) => taughtRowsOf(job) === undefined)
+        ? [
+            `--halting-pairs taught: ${untaught(jobs)} no row that pairs held back could train the halting head on; a larger --batch-size would have`,
+          ]
+        : []),
       ...(memory.bytes > memory.budgetBytes
         ? [
             `a worker will take about ${gigabytes(memory.bytes)} of memory, more than its share of ${gigabytes(memory.budgetBytes)}; fewer --workers or a smaller --canvas would do`,
@@ -152,6 +162,12 @@ export function setUp(request: RunRequest): Setup {
         : []),
     ],
   };
+}
+
+/** Which batches have no row to spare, or no pair for it. */
+function untaught(jobs: readonly Job[]): string {
+  const ranks = jobs.flatMap((job, rank) => (taughtRowsOf(job) === undefined ? [rank] : []));
+  return ranks.length === jobs.length ? "the batch has" : `the batch of worker ${ranks.join(", ")} has`;
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { WorkerPool } from "../parallel/coordinator.ts";
 import type { Prediction, PredictionItem } from "../parallel/job.ts";
 import type { RunContext } from "./context.ts";
-import { itemsByCanvas, ownersOf } from "./items.ts";
+import { firstOfEach, itemsByCanvas, ownersOf } from "./items.ts";
 import { isEncodedFirst } from "./setup.ts";
 
 /** An unadapted round before training may take this share of what is left. */
@@ -10,6 +10,8 @@ const ZERO_ROUND_SHARE = 0.08;
 
 /** What a few predictions on a canvas have told, and what of them is left to make. */
 interface Measured {
+  /** place of the canvas */
+  readonly canvas: number;
   readonly asked: number;
   /** seconds on one worker */
   readonly perPrediction: number;
@@ -31,9 +33,9 @@ export function zeroRoundSeconds({
 /**
  * Predicts with the unadapted model: one test input a worker to warm up, some more to measure, and all of them where a whole round is cheap.
  *
- * @returns seconds that a prediction takes on one worker
+ * @returns seconds that a prediction takes on one worker, and on each canvas
  */
-export async function zeroRound(context: RunContext, pool: WorkerPool): Promise<number> {
+export async function zeroRound(context: RunContext, pool: WorkerPool): Promise<{ perPrediction: number; byCanvas: Map<number, number> }> {
   const { request, setup, clock, log, answers, progress, items, deadline, now } = context;
   answers.beginStage("unadapted");
   progress.phase("measure", deadline - clock.processStart);
@@ -45,27 +47,27 @@ export async function zeroRound(context: RunContext, pool: WorkerPool): Promise<
     made += predictions.length;
     answers.count(predictions);
   };
-  const base = { actSteps: setup.actSteps, owner: ownersOf(request), goOn: () => now() < deadline, arrived };
-  const measure = async (asked: readonly PredictionItem[]): Promise<Measured> => {
+  const owner = ownersOf(request);
+  const base = { actSteps: setup.actSteps, owner, goOn: () => now() < deadline, arrived };
+  const measure = async (canvas: number, asked: readonly PredictionItem[]): Promise<Measured> => {
     [spent, made] = [0, 0];
     // One test input each warms the engine up; its time is not what a prediction takes.
-    const probe = asked.slice(0, workers);
+    const [probe, others] = firstOfEach(asked, 1, { owner, workers });
     await pool.predict(probe, { ...base, chunk: 1 });
     const warm = spent / Math.max(1, made);
     [spent, made] = [0, 0];
     const chunk = Math.min(setup.microBatch, Math.max(1, Math.floor(1 / Math.max(1e-3, warm))), Math.ceil(asked.length / workers));
-    const second = asked.slice(probe.length, probe.length + workers * chunk);
+    const [second, rest] = firstOfEach(others, chunk, { owner, workers });
     await pool.predict(second, { ...base, chunk });
     if (isEncodedFirst(request) || second.length === 0) {
       // Once more what was asked already: nothing is compiled for it, and the encoder has made its rows. Later predictions have rows of a table.
       [spent, made] = [0, 0];
       await pool.predict(second.length > 0 ? second : probe, { ...base, chunk });
     }
-    const rest = asked.slice(probe.length + second.length);
-    return { asked: asked.length, perPrediction: made > 0 ? spent / made : warm, chunk, rest };
+    return { canvas, asked: asked.length, perPrediction: made > 0 ? spent / made : warm, chunk, rest };
   };
   const measured: Measured[] = [];
-  for (const ofCanvas of itemsByCanvas(items, setup.canvases)) measured.push(await measure(ofCanvas));
+  for (const [canvas, ofCanvas] of itemsByCanvas(items, setup.canvases)) measured.push(await measure(canvas, ofCanvas));
   const sum = (of: (each: Measured) => number): number => measured.reduce((total, each) => total + of(each), 0);
   const perPrediction =
     sum((each) => each.asked * each.perPrediction) /
@@ -82,5 +84,5 @@ export async function zeroRound(context: RunContext, pool: WorkerPool): Promise<
     "measured",
     `a prediction takes ${(perPrediction * 1000).toFixed(0)} ms at ${setup.actSteps} ACT steps; ${isEncodedFirst(request) ? "answers with the encoder's rows" : "unadapted answers"} to ${answers.votes} of ${items.length} test inputs`,
   );
-  return perPrediction;
+  return { perPrediction, byCanvas: new Map(measured.map((each) => [each.canvas, each.perPrediction])) };
 }

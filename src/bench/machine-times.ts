@@ -1,6 +1,6 @@
 /** What a run would take on GPUs that are not here, projected from its traced steps (`bench --roofline`). */
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
-import { partOf } from "../budget/memory.ts";
+import { partOf, rowsTogether } from "../budget/memory.ts";
 import type { MachineTimes } from "../budget/rehearsal.ts";
 import { UserError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -51,8 +51,7 @@ export async function projectTimes(
   let name = "";
   // As if all rows were on one canvas, then on the next: what a row takes hardly depends on how many there are.
   for (const { side, examples, testInputs } of canvases) {
-    const fit = Math.floor((microBatch * largest) / positionsOn(side));
-    const together = canvases.length === 1 ? microBatch : partOf(perWorker, fit);
+    const together = canvases.length === 1 ? microBatch : partOf(perWorker, rowsTogether(microBatch, largest, positionsOn(side)));
     const { projections } = await runRoofline({ ...shared, canvas: side, microBatch: together }, workerEnvironment(engine, 1));
     const [projected] = projections;
     name = projected!.device;

@@ -184,6 +184,11 @@ export function planMemory(request: PlanRequest): MemoryPlan {
   return again.microBatch > kept.microBatch || kept.bytes > budgetBytes ? again : kept;
 }
 
+/** Rows on a smaller canvas that go through the model together: of as many positions as `microBatch` rows on the largest. */
+export function rowsTogether(microBatch: number, largest: number, positions: number): number {
+  return Math.max(1, Math.floor((microBatch * largest) / positions));
+}
+
 /** Rows of a part: at most `fit`, at least one; the largest that cuts `rows` evenly, unless that is less than half of what fits. */
 export function partOf(rows: number, fit: number): number {
   const most = Math.max(1, Math.min(rows, fit));

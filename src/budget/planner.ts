@@ -20,6 +20,8 @@ export interface PlanInputs {
   readonly interims?: { readonly count: number; readonly rounds: number; readonly share: number } | undefined;
   /** what predictions may take in all, where that was decided before: a fifth of what is left unless given */
   readonly predictAllowance?: number | undefined;
+  /** what one round may take before it is made cheaper, where that was decided before: two fifths of what is left unless given */
+  readonly roundAllowance?: number | undefined;
 }
 
 export interface Plan {
@@ -28,6 +30,8 @@ export interface Plan {
   readonly predictSeconds: number;
   /** what the last predictions may take at most, however the measures change */
   readonly predictAllowance: number;
+  /** what one round may take at most before it is made cheaper by fewer ACT steps */
+  readonly roundAllowance: number;
   /** rounds over all test inputs that fit predictSeconds, at most `variants`; at least one is tried however short the time */
   readonly rounds: number;
   /** ACT steps of a prediction: fewer than wanted where even one round would take too much of the budget */
@@ -63,16 +67,17 @@ export function planPhases(inputs: PlanInputs): Plan {
   const usable = Math.max(0, inputs.remaining - reserve);
   const round = (steps: number): number =>
     ((perPrediction * testInputs) / Math.max(1, workers)) * (steps / inputs.actSteps) * PREDICT_MARGIN;
-  const first = predictOnly ? 1 : FIRST_ROUND_SHARE;
+  const roundAllowance = Math.min(usable, predictOnly ? usable : (inputs.roundAllowance ?? FIRST_ROUND_SHARE * usable));
   let actSteps = inputs.actSteps;
-  while (actSteps > 1 && round(actSteps) > first * usable) actSteps = Math.ceil(actSteps / 2);
+  while (actSteps > 1 && round(actSteps) > roundAllowance) actSteps = Math.ceil(actSteps / 2);
   const seconds = round(actSteps);
   const predictAllowance = Math.min(usable, predictOnly ? usable : (inputs.predictAllowance ?? PREDICT_SHARE * usable));
   const fit = seconds > 0 ? Math.floor(predictAllowance / seconds) : variants; // nothing to predict costs nothing
   const rounds = Math.max(1, Math.min(variants, fit));
   const predictSeconds = Math.min(usable, rounds * seconds);
   const trainSeconds = predictOnly ? 0 : usable - predictSeconds;
-  return { trainSeconds, predictSeconds, predictAllowance, rounds, actSteps, interims: planInterims(inputs, trainSeconds, seconds) };
+  const interims = planInterims(inputs, trainSeconds, seconds);
+  return { trainSeconds, predictSeconds, predictAllowance, roundAllowance, rounds, actSteps, interims };
 }
 
 /** As many as are wanted and fit their share; then under as many variants as fit it too. */

@@ -30,6 +30,7 @@ import {
 } from "./kaggle-metadata.ts";
 import { licencesText } from "./licences.ts";
 import { givenNode, type NodeBinary, pinnedNode, placeNode, refuseOtherPlatform } from "./node-binary.ts";
+import { withOptions } from "./notebook-options.ts";
 import { writeZip } from "./zip-file.ts";
 
 /** What a bundle is made of and where it goes. */
@@ -39,6 +40,8 @@ export interface BundleRequest {
   /** folder to make; one that holds a bundle is replaced */
   readonly out: string;
   readonly names: KaggleNames;
+  /** of `run`, for the notebook */
+  readonly runOptions: readonly string[];
   /** a Node binary for linux-x64 instead of the pinned one */
   readonly node: string | undefined;
   /** leave the binding out: the bundle then knows the wasm engine alone */
@@ -63,6 +66,8 @@ export interface Bundle {
   readonly dataset: string;
   /** folder for `kaggle kernels push -p` */
   readonly notebook: string;
+  /** what it passes to `run` */
+  readonly runOptions: readonly string[];
   readonly zip: string;
   readonly zipBytes: number;
   readonly files: readonly BundledFile[];
@@ -118,7 +123,8 @@ export async function packBundle(request: BundleRequest, say: (text: string) => 
     const sizes = await writeZip(join(made, ZIP), dataset, entries, request.time);
     // After the zip, which is for any machine: Kaggle's own two files.
     writeJson(join(dataset, DATASET_METADATA_FILE), datasetMetadata(request.names));
-    copyFileSync(join(bundleFolder(), NOTEBOOK_FILE), join(folders.notebook, NOTEBOOK_FILE));
+    const notebook = withOptions(readFileSync(join(bundleFolder(), NOTEBOOK_FILE), "utf8"), request.runOptions);
+    writeFileSync(join(folders.notebook, NOTEBOOK_FILE), notebook);
     writeJson(join(folders.notebook, KERNEL_METADATA_FILE), kernelMetadata(request.names));
 
     rmSync(folders.work, { recursive: true });
@@ -127,6 +133,7 @@ export async function packBundle(request: BundleRequest, say: (text: string) => 
     return {
       dataset: join(out, "dataset"),
       notebook: join(out, "notebook"),
+      runOptions: request.runOptions,
       zip: join(out, ZIP),
       zipBytes: statSync(join(out, ZIP)).size,
       files: listed.map((file, i) => ({ ...file, zippedBytes: sizes[i]! })),

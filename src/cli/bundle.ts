@@ -1,8 +1,11 @@
 /** `bundle`: packs a competition entry. */
 import type { Argv, CommandModule } from "yargs";
 import { UNKNOWN_USER } from "../bundle/kaggle-metadata.ts";
+import { optionsFor } from "../bundle/notebook-options.ts";
 import { type Bundle, packBundle } from "../bundle/pack.ts";
+import { shellWord } from "../cluster/slurm.ts";
 import { UserError } from "../errors.ts";
+import { checkRunOptions } from "./passed-options.ts";
 
 interface BundleArgs {
   checkpoint: string;
@@ -11,6 +14,7 @@ interface BundleArgs {
   competition: string;
   node: string | undefined;
   withoutTensorflow: boolean;
+  _: (string | number)[];
   json?: boolean;
 }
 
@@ -20,11 +24,22 @@ declare const VERSION: string;
 /** What Kaggle's names are made of. */
 const NAME = /^[a-z0-9][a-z0-9_-]*$/i;
 
+/** Options of `run` that the notebook finds out. */
+const OWN =
+  "challenges checkpoint solutions out run-dir resume budget started-at engine workers json plan-only shard device time-scale".split(" ");
+
 export const bundleCommand: CommandModule<object, BundleArgs> = {
-  command: "bundle",
+  command: "bundle [run-options..]",
   describe: "Pack a competition entry: program, Node, binding, checkpoint, notebook (`npm run bundle -- --checkpoint DIR`)",
   builder: (y) =>
     y
+      .positional("run-options", {
+        type: "string",
+        array: true,
+        default: [],
+        describe:
+          "after --: options of `run` that the notebook passes (default: none where the checkpoint has settings of its own, else --preset paper-as-released)",
+      })
       .option("checkpoint", { type: "string", demandOption: true, describe: "folder of the checkpoint to ship" })
       .option("out", { type: "string", default: "bundle", describe: "folder to make; an older bundle there is replaced" })
       .option("user", { type: "string", describe: "your name on Kaggle, for the metadata of dataset and notebook" })
@@ -34,20 +49,27 @@ export const bundleCommand: CommandModule<object, BundleArgs> = {
         type: "boolean",
         default: false,
         describe: "leave the native binding out: wasm engine alone",
-      }) as unknown as Argv<BundleArgs>,
-  handler: async ({ checkpoint, out, user, competition, node, withoutTensorflow, json }) => {
+      })
+      .example(
+        "$0 bundle --checkpoint DIR --user me -- --preset paper-as-released --canvas grouped",
+        "what was rehearsed is what is submitted",
+      ) as unknown as Argv<BundleArgs>,
+  handler: async ({ checkpoint, out, user, competition, node, withoutTensorflow, _, json }) => {
     for (const [option, name] of [["--user", user ?? UNKNOWN_USER] as const, ["--competition", competition] as const]) {
       if (!NAME.test(name)) throw new UserError(`${option} ${name}: expected letters, digits, - and _, as in the address on Kaggle`);
     }
     const names = { user: user ?? UNKNOWN_USER, competition };
-    const request = { checkpoint, out, names, node, withoutTensorFlow: withoutTensorflow, version: VERSION, time: new Date() };
+    const passed = _.slice(1).map(String);
+    checkRunOptions(passed, OWN, checkpoint);
+    const runOptions = passed.length > 0 ? passed : optionsFor(checkpoint);
+    const request = { checkpoint, out, names, runOptions, node, withoutTensorFlow: withoutTensorflow, version: VERSION, time: new Date() };
     const bundle = await packBundle(request, (text) => console.error(text));
     console.log(json ? JSON.stringify(bundle) : describe(bundle, user));
   },
 };
 
 /** Sizes by part, and what to do next. */
-function describe({ files, dataset, notebook, zip, zipBytes, node, tensorflow }: Bundle, user: string | undefined): string {
+function describe({ files, dataset, notebook, runOptions, zip, zipBytes, node, tensorflow }: Bundle, user: string | undefined): string {
   const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(2).padStart(8)} MiB`;
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const rows = [...files, { name: "together", bytes: total, zippedBytes: zipBytes }];
@@ -60,6 +82,7 @@ function describe({ files, dataset, notebook, zip, zipBytes, node, tensorflow }:
     ...rows.map(({ name, bytes, zippedBytes }) => `${name.padEnd(width)} ${mib(bytes)}  zipped ${mib(zippedBytes)}`),
     "",
     `Node ${node}`,
+    `the notebook passes to \`run\`: ${runOptions.map(shellWord).join(" ") || "no options: the checkpoint has settings of its own"}`,
     `${zip} holds the files of ${dataset}`,
     ...notes,
     "",

@@ -20,6 +20,7 @@ import { takeLock } from "../files/processes.ts";
 import { sha256Of } from "../files/sha256.ts";
 import { ENDING_SIGNALS, statusOf } from "../files/signals.ts";
 import { COMPARE_LOCK, documentAtEnd } from "./page.ts";
+import { checkRunOptions } from "./passed-options.ts";
 import { chooseTasks, fittingTasks, parseCanvas } from "./run-options.ts";
 
 interface CompareArgs {
@@ -56,7 +57,11 @@ export const compareCommand: CommandModule<object, CompareArgs> = {
         default: "full,embeddings-then-full,embeddings,lora,none,scratch",
         describe: `comma-separated, of ${Object.keys(METHODS).join(", ")} (full on random weights); the first is what the others are set against; "" for none`,
       })
-      .option("starts", { type: "string", default: "mean", describe: "starts of the puzzle rows, comma-separated, for each method" })
+      .option("starts", {
+        type: "string",
+        default: "mean",
+        describe: "starts of the puzzle rows (mean, normal, encoder), comma-separated, for each method but scratch and latent-search",
+      })
       .option("arm", {
         type: "array",
         string: true,
@@ -64,8 +69,8 @@ export const compareCommand: CommandModule<object, CompareArgs> = {
         describe: 'one more, by its options of `run`: "slow: --method full --lr-trunk 1e-5"',
       })
       .option("seeds", { type: "string", default: "3", describe: "how many (0, 1, ...), or the seeds themselves, comma-separated" })
-      .option("budget", { type: "string", describe: "wall clock of each run; all have the same" })
-      .option("steps", { type: "number", describe: "optimizer steps of each run, instead or besides" })
+      .option("budget", { type: "string", describe: "wall clock of each run; this or --steps must be given" })
+      .option("steps", { type: "number", describe: "optimizer steps of each run, instead of --budget or besides" })
       .option("leave-out", { type: "number", default: 0, describe: "demonstrations of each task to hold back and be measured on" })
       .option("limit", { type: "number", describe: "the first N tasks only" })
       .option("tasks", { type: "string", describe: "these task ids only, comma-separated" })
@@ -78,6 +83,9 @@ export const compareCommand: CommandModule<object, CompareArgs> = {
   handler: compare,
 };
 
+/** Options of `run` that each run of a comparison has from it. */
+const OWN = "challenges checkpoint solutions out run-dir resume seed json plan-only shard".split(" ");
+
 async function compare(args: CompareArgs): Promise<void> {
   const { methods, starts, budget, steps, out, json } = args;
   if (budget === undefined && steps === undefined) throw new UserError("give all runs the same --budget, or the same number of --steps");
@@ -88,6 +96,7 @@ async function compare(args: CompareArgs): Promise<void> {
   const challenges = readChallenges(args.challenges);
   const given = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
   const options = args._.slice(1).map(String);
+  for (const arm of arms) checkRunOptions([...options, ...arm.options], OWN, args.checkpoint);
   const tell = (text: string): void => console.error(text);
   const chosen = fittingTasks(chooseTasks(challenges.tasks, args), canvasOf(options), tell);
   const ids = chosen.map(({ id }) => id);

@@ -17,7 +17,7 @@ import { withCompilationFlags } from "./compilation-flags.ts";
 import { executeRun } from "./execute-run.ts";
 import { withMemoryFlags } from "./memory-flags.ts";
 import { RUN_DEFAULTS, type RunArgs } from "./run-args.ts";
-import { CANVAS_HELP, chooseTasks, fittingTasks, parseCanvas } from "./run-options.ts";
+import { CANVAS_HELP, chooseTasks, fittingTasks, parseCanvas, WORKERS_HELP } from "./run-options.ts";
 import { describeOutcomes } from "./run-table.ts";
 
 /** The settings of a run that matter where nothing is trained. */
@@ -69,14 +69,14 @@ export const evaluateCommand: CommandModule<object, EvaluateArgs> = {
         .option("workers", {
           type: "string",
           default: RUN_DEFAULTS.workers,
-          describe: "processes: auto (one a GPU, else one a core) or a number",
+          describe: WORKERS_HELP,
         })
         .option("engine", {
           choices: ENGINES,
           default: RUN_DEFAULTS.engine,
           describe: "auto takes TensorFlow where it is at hand, else wasm",
         })
-        .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library" })
+        .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library, or what `tensorflow --folder` filled" })
         .option("canvas", {
           type: "string",
           default: RUN_DEFAULTS.canvas,
@@ -88,7 +88,7 @@ export const evaluateCommand: CommandModule<object, EvaluateArgs> = {
       "Settings of the prediction:",
     )
       .example(
-        "$0 evaluate --challenges eval_challenges.json --solutions eval_solutions.json --checkpoint step_723914",
+        "$0 evaluate --challenges eval_challenges.json --solutions eval_solutions.json --checkpoint checkpoints/trm",
         "pass@K of 512 variants",
       )
       .example("$0 evaluate ... --vote-variants 1", "the model's own answer to each task as it is, without voting")
@@ -139,11 +139,27 @@ function tell({ checkpoint, out, json }: EvaluateArgs, run: Run, result: RunResu
   if (json) {
     const files = out === undefined ? {} : { submission: out, candidates };
     console.log(
-      JSON.stringify({ checkpoint, ...files, tasks, testInputs, votes, complete, seconds, engine, engineDescription, workers, canvas, canvases, score }),
+      JSON.stringify({
+        checkpoint,
+        ...files,
+        tasks,
+        testInputs,
+        votes,
+        complete,
+        seconds,
+        engine,
+        engineDescription,
+        workers,
+        canvas,
+        canvases,
+        score,
+      }),
     );
     return;
   }
   console.log(`${describeOutcomes(run, solutions).join("\n")}\n`);
   console.log(scoreTable(scoreOf(run, solutions)));
-  console.log(`${checkpoint}: ${votes} predictions on ${describeCanvases(canvas, canvases)} in ${seconds.total.toFixed(1)} s (${engineDescription})`);
+  console.log(
+    `${checkpoint}: ${votes} predictions on ${describeCanvases(canvas, canvases)} in ${seconds.total.toFixed(1)} s (${engineDescription})`,
+  );
 }

@@ -28,6 +28,7 @@ import type { Recipe, SettingName } from "../config/recipe.ts";
 import { InputError, messageOf, UserError } from "../errors.ts";
 import { type EventLog, openEventLog } from "../events.ts";
 import { ENDING_SIGNALS, statusOf } from "../files/signals.ts";
+import { answersToKeep } from "../predict/candidate-file.ts";
 import { fallbackSubmission } from "../submission/fallback.ts";
 import { validateSubmission } from "../submission/validate.ts";
 import { writeSubmission } from "../submission/write.ts";
@@ -103,11 +104,16 @@ export async function executeRun(
       throw new UserError(`--steps ${args.steps}: expected a whole number from 0 up`);
     const askedWorkers = parseWorkers(args.workers);
     const wishes = memoryWishes(args);
+    const keepAnswers = answersToKeep(args.keepAnswers);
     const challenges = readChallenges(args.challenges!);
     if (args.strict && challenges.bad.length > 0) throw new InputError(`--strict ${args.challenges}`, problemsOf(challenges.bad));
     if (args.leaveOut !== undefined && !(Number.isInteger(args.leaveOut) && args.leaveOut >= 0))
       throw new UserError(`--leave-out ${args.leaveOut}: expected a whole number from 0 up`);
-    const { haltingPairs } = resolved.recipe;
+    const { haltingPairs, method } = resolved.recipe;
+    if (haltingPairs === "taught" && ["none", "embeddings", "latent-search"].includes(method))
+      throw new UserError(
+        `--halting-pairs taught trains the halting head, which --method ${method} leaves as it is; held-out fits what it says`,
+      );
     if (haltingPairs !== "trained" && !args.leaveOut)
       throw new UserError(`--halting-pairs ${haltingPairs} needs pairs that are held back: give --leave-out 1, or more`);
     const all = fittingTasks(chooseTasks(challenges.tasks, args), canvas, (text) => log.emit("warn", "canvas", text));
@@ -203,6 +209,7 @@ export async function executeRun(
           bytesWithoutGpu: memoryShare({ engine: engine.engine, workers, gpus: [] }),
           ...wishes,
         },
+        keepAnswers,
         snapshotSeconds,
         seed: args.seed ?? RUN_DEFAULTS.seed,
         recipe,

@@ -1,11 +1,11 @@
 /** `merge`: several candidate files or submissions into one. */
-import type { CommandModule } from "yargs";
+import type { Argv, CommandModule } from "yargs";
 import { tasksSha256 } from "../adapt/run-folder.ts";
 import { ReadingRoom, readChallenges } from "../arc/challenges-file.ts";
 import type { Entry } from "../arc/challenges-json.ts";
 import { quoted } from "../arc/grid-json.ts";
 import { UserError } from "../errors.ts";
-import { BEST_KEPT, readCandidates, writeCandidates } from "../predict/candidate-file.ts";
+import { answersToKeep, BEST_KEPT, readCandidates, writeCandidates } from "../predict/candidate-file.ts";
 import { alignAnswers, chooseAttempts } from "../submission/choose.ts";
 import { writeSubmission } from "../submission/write.ts";
 import { AnswerMerge, strengthsAsVotes } from "../vote/merge.ts";
@@ -24,6 +24,7 @@ interface MergeArgs {
   expect: number | undefined;
   solutions: string | undefined;
   report: string | undefined;
+  keepAnswers: number;
   json?: boolean;
 }
 
@@ -40,6 +41,11 @@ export const mergeCommand: CommandModule<object, MergeArgs> = {
       })
       .option("out", { type: "string", default: "submission.json", describe: "submission to write" })
       .option("candidates", { type: "string", describe: "candidate file to write as well" })
+      .option("keep-answers", {
+        type: "number",
+        default: BEST_KEPT,
+        describe: "answers to each test input in --candidates, the best first",
+      })
       .option("weights", { type: "string", describe: "what a vote of each file counts: 1,2 (default 1 each; 0 leaves one out)" })
       .option("expect", {
         type: "number",
@@ -63,11 +69,23 @@ export const mergeCommand: CommandModule<object, MergeArgs> = {
       .epilogue(
         "Of a submission's n attempts the first has n votes, the last one. Candidate files of `run --shard` are joined only with those of the same " +
           "run (tasks, checkpoint, settings), each shard once, none missing unless --expect is given.",
-      ),
+      ) as unknown as Argv<MergeArgs>,
   handler: mergeHandler,
 };
 
-function mergeHandler({ files, out, candidates, weights, challenges: challengesPath, expect, solutions, report, json }: MergeArgs): void {
+function mergeHandler({
+  files,
+  out,
+  candidates,
+  weights,
+  challenges: challengesPath,
+  expect,
+  solutions,
+  report,
+  keepAnswers,
+  json,
+}: MergeArgs): void {
+  const best = answersToKeep(keepAnswers);
   if (solutions !== undefined && (weights ?? expect) !== undefined)
     throw new UserError(`--solutions finds weights: leave ${weights === undefined ? "--expect" : "--weights"} out`);
   if (expect !== undefined && !(Number.isInteger(expect) && expect >= 1))
@@ -83,6 +101,7 @@ function mergeHandler({ files, out, candidates, weights, challenges: challengesP
   for (const [i, where] of files.entries()) {
     const read = unlessFailed(expect !== undefined, () => readCandidates(where, room));
     if (!read) continue;
+    if (read.rehearsal) console.error(`${where} holds the MADE-UP ANSWERS of a rehearsal: never submit what they are merged into`);
     parts.push({ where, part: read.part, weighting: read.weighting });
     merge.add({ where, answers: isSaid ? strengthsAsVotes(read.answers) : read.answers, weight: factors[i]! });
   }
@@ -93,7 +112,7 @@ function mergeHandler({ files, out, candidates, weights, challenges: challengesP
     throw new UserError(
       `${shardsInWords(missing, count)} ${missing.length === 1 ? "is" : "are"} missing; name all candidate files, or give --expect ${count} to go on with fallback answers`,
     );
-  const merged = merge.take(BEST_KEPT);
+  const merged = merge.take(best);
   if (merged.size === 0 && !challenges) throw new UserError("no shard is there; give --challenges for fallback answers to its tasks");
   const entries: readonly Entry[] =
     challenges?.entries ?? [...merged].map(([id, tests]) => ({ id, testInputs: tests.length, problems: [] }));
@@ -101,7 +120,7 @@ function mergeHandler({ files, out, candidates, weights, challenges: challengesP
   for (const note of notes) console.error(note);
   const { submission, fallbackInputs } = chooseAttempts(entries, answers);
   writeSubmission(out, submission, entries);
-  if (candidates) writeCandidates(candidates, answers, { weighting: isSaid ? undefined : parts[0]?.weighting });
+  if (candidates) writeCandidates(candidates, answers, { weighting: isSaid ? undefined : parts[0]?.weighting }, best);
 
   const cut = parts.filter(({ part }) => part?.ended === false);
   for (const { where, part } of cut)

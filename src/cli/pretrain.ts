@@ -91,7 +91,8 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
       .option("drop-overlap", { type: "boolean", describe: "leave such tasks out instead" })
       .option("steps", {
         type: "number",
-        describe: "optimizer steps of the whole course, those before --resume included; the rates follow it",
+        describe:
+          "optimizer steps of the whole course, those before --resume included; the rates follow it (this, --epochs or --budget must be given)",
       })
       .option("budget", {
         type: "string",
@@ -108,7 +109,7 @@ export const pretrainCommand: CommandModule<object, PretrainArgs> = {
         default: 1024,
         describe: "MiB of memory for puzzle rows in each worker; what is more lies in a file beside the state",
       })
-      .option("engine", { choices: ENGINES, default: "auto" as const, describe: "engine" })
+      .option("engine", { choices: ENGINES, default: "auto" as const, describe: "auto takes TensorFlow where it is at hand, else wasm" })
       .option("tf-lib", { type: "string", describe: "folder of a TensorFlow library, or what `tensorflow --folder` filled" })
       .option("save-every", { type: "string", default: "5m", describe: "write checkpoint and state this often" });
     withMemoryFlags(withCompilationFlags(y));

@@ -29,7 +29,7 @@ export function withRehearsalFlags<T>(y: Argv<T>): Argv<T> {
   });
   y.option("time-scale", {
     type: "number",
-    describe: `rehearse: the whole run with a --device, on a clock that makes an hour of it take so many hours, such as 0.01; workers sleep, answers are made up (${REHEARSED_OUT} unless --out)`,
+    describe: `rehearse: the whole run with a --device, on a clock that makes an hour of it take so many hours, such as 0.01; workers sleep, answers are made up (${REHEARSED_OUT} and rehearsal-candidates.json, unless --out and --run-dir). Needs the TensorFlow engine, which the steps are traced with`,
   });
   return y;
 }

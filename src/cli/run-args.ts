@@ -1,6 +1,7 @@
 /** The options of `run`, and what they are unless given. */
 import type { EngineChoice } from "../backend/select.ts";
 import type { LogLevel } from "../events.ts";
+import { BEST_KEPT } from "../predict/candidate-file.ts";
 import type { AttentionMode, CompileMode, Precision } from "../trace/compilation.ts";
 import type { MemoryArgs } from "./memory-flags.ts";
 import type { RehearsalArgs } from "./rehearsal-flags.ts";
@@ -31,6 +32,8 @@ export interface RunArgs extends RehearsalArgs, MemoryArgs {
   snapshotEvery: string;
   limit: number | undefined;
   tasks: string | undefined;
+  /** undefined in a run that was begun before there was a choice */
+  keepAnswers: number | undefined;
   leaveOut: number | undefined;
   shard: string | undefined;
   freePauses: boolean;
@@ -49,6 +52,8 @@ export const RUN_DEFAULTS = {
   challenges: undefined,
   solutions: undefined,
   checkpoint: undefined,
+  preset: undefined,
+  config: undefined,
   scratch: false,
   out: "submission.json",
   budget: "11h30m",
@@ -67,6 +72,7 @@ export const RUN_DEFAULTS = {
   snapshotEvery: "60s",
   limit: undefined,
   tasks: undefined,
+  keepAnswers: BEST_KEPT,
   leaveOut: undefined,
   shard: undefined,
   freePauses: false,
@@ -76,7 +82,7 @@ export const RUN_DEFAULTS = {
 } as const satisfies Partial<RunArgs>;
 
 /** Those that a run which is taken up again may be given anew: they change no answer that it is meant to give. */
-export const RUN_CHANGEABLE: readonly (keyof typeof RUN_DEFAULTS)[] = ["attention"];
+export const RUN_CHANGEABLE: readonly (keyof typeof RUN_DEFAULTS)[] = ["attention", "keepAnswers"];
 
 /** Those that are paths. */
-export const RUN_PATHS: readonly (keyof typeof RUN_DEFAULTS)[] = ["challenges", "solutions", "checkpoint", "out", "tfLib"];
+export const RUN_PATHS: readonly (keyof typeof RUN_DEFAULTS)[] = ["challenges", "solutions", "checkpoint", "config", "out", "tfLib"];

@@ -34,6 +34,8 @@ export function parseCanvas(text: string): CanvasChoice {
 /** More processes than this on one machine share too little work each. */
 export const MAX_WORKERS = 4;
 
+export const WORKERS_HELP = `processes: auto (one a GPU, else one a core, at most ${MAX_WORKERS}) or a number; never more than there are GPUs`;
+
 /** @returns undefined for auto @throws UserError where it is neither auto nor a number */
 export function parseWorkers(text: string): number | undefined {
   if (text === "auto") return undefined;

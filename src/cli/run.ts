@@ -7,7 +7,7 @@ import { executeRun } from "./execute-run.ts";
 import { withMemoryFlags } from "./memory-flags.ts";
 import { withRehearsalFlags } from "./rehearsal-flags.ts";
 import { RUN_DEFAULTS, type RunArgs } from "./run-args.ts";
-import { CANVAS_HELP, MAX_WORKERS } from "./run-options.ts";
+import { CANVAS_HELP, WORKERS_HELP } from "./run-options.ts";
 import { printTable } from "./run-table.ts";
 
 export const runCommand: CommandModule<object, RunArgs> = {
@@ -18,7 +18,10 @@ export const runCommand: CommandModule<object, RunArgs> = {
       withRehearsalFlags(withMemoryFlags(withCompilationFlags(y)))
         .option("challenges", { type: "string", describe: "Kaggle challenges file, or folder of task files (required)" })
         .option("checkpoint", { type: "string", describe: "folder of a pre-trained checkpoint (required)" })
-        .option("solutions", { type: "string", describe: "solutions file: score at the end (dry run); answers are never looked at before" })
+        .option("solutions", {
+          type: "string",
+          describe: "solutions file, for a dry run: answers are scored before, while and after training, and never used to find any",
+        })
         .option("out", {
           type: "string",
           default: RUN_DEFAULTS.out,
@@ -37,7 +40,7 @@ export const runCommand: CommandModule<object, RunArgs> = {
         .option("workers", {
           type: "string",
           default: RUN_DEFAULTS.workers,
-          describe: `processes: auto (one a GPU, else one a core, at most ${MAX_WORKERS}) or a number`,
+          describe: WORKERS_HELP,
         })
         .option("require-gpus", { type: "number", describe: "refuse to run on fewer GPUs; otherwise a run takes what there is" })
         .option("engine", {
@@ -69,6 +72,11 @@ export const runCommand: CommandModule<object, RunArgs> = {
           describe: "stop where a task of the file is bad; without it such a task gets fallback answers and a warning",
         })
         .option("quiet", { type: "boolean", default: false, describe: "warnings and errors alone; no progress, no table" })
+        .option("keep-answers", {
+          type: "number",
+          default: RUN_DEFAULTS.keepAnswers,
+          describe: "answers to each test input that candidates.json has, the best first; more of them make a later `merge` more exact",
+        })
         .option("leave-out", {
           type: "number",
           describe:
@@ -85,7 +93,8 @@ export const runCommand: CommandModule<object, RunArgs> = {
         })
         .option("resume", {
           type: "string",
-          describe: "go on with the run of such a folder, within its budget; where it holds none, one begins with the other options",
+          describe:
+            "go on with the run of such a folder, within its budget and with its options (others are ignored with a warning, but for --attention and --keep-answers); where it holds none, one begins",
         })
         .option("free-pauses", {
           type: "boolean",

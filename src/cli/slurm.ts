@@ -11,6 +11,7 @@ import { loadCheckpoint } from "../checkpoint/load.ts";
 import { arrayOptions, mergeOptions, type SlurmJobs, type SlurmResources, shellWord, slurmFiles } from "../cluster/slurm.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
+import { checkRunOptions } from "./passed-options.ts";
 
 interface SlurmArgs {
   shards: number;
@@ -42,7 +43,7 @@ interface SlurmArgs {
 /** A shard's job has this much more time than its run, for a node to start it and for the last files. */
 const LEEWAY_SECONDS = 600;
 /** Options of `run` that the jobs set themselves. */
-const OURS = /^--(challenges|checkpoint|budget|shard|out|run-dir|resume|seed|json|plan-only)(=|$)/;
+const OWN = "challenges checkpoint budget shard out run-dir resume seed json plan-only".split(" ");
 
 export const slurmCommand: CommandModule<object, SlurmArgs> = {
   command: "slurm [run-options..]",
@@ -136,8 +137,7 @@ function slurmHandler(args: SlurmArgs): void {
       `a time limit of ${formatDuration(timeLimitSeconds)} leaves less than a minute before the signal to stop; lower --stop-before`,
     );
   const runOptions = withWholePaths(args._.slice(1).map(String));
-  const ours = runOptions.find((option) => OURS.test(option));
-  if (ours !== undefined) throw new UserError(`${ours} after --: \`slurm\` has an option for it, or sets it for each shard`);
+  checkRunOptions(runOptions, OWN, args.checkpoint);
   const [challenges, checkpoint, folder] = [args.challenges, args.checkpoint, args.folder].map((path) => resolve(path)) as [
     string,
     string,

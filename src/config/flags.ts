@@ -9,7 +9,11 @@ export function withRecipeFlags<T>(y: Argv<T>): Argv<T> {
   const group = "Settings of the adaptation:";
   const presets = Object.entries(PRESETS).map(([name, { about }]) => `${name} (${about})`);
   withSettingFlags(y, RECIPE, group);
-  y.option("preset", { type: "string", describe: `named settings: ${presets.join("; ")}`, group });
+  y.option("preset", {
+    type: "string",
+    describe: `named settings, in place of the checkpoint's own where it has some: ${presets.join("; ")}`,
+    group,
+  });
   return withConfigFlag(y, group, "the preset");
 }
 
@@ -30,7 +34,7 @@ const TYPES = { bool: "boolean", int: "number", num: "number", text: "string" } 
 export function withConfigFlag<T>(y: Argv<T>, group: string, before: string): Argv<T> {
   return y.option("config", {
     type: "string",
-    describe: `JSON or YAML file of settings by name; flags go before it, it goes before ${before}`,
+    describe: `JSON or YAML file of settings by name ({"batchSize": 128} for --batch-size); flags go before it, it goes before ${before}`,
     group,
   }) as unknown as Argv<T>;
 }

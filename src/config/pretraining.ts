@@ -53,7 +53,7 @@ export const PRETRAINING = {
   embedding: choice("table", ["table", "encoder", "both", "factored"], {
     about:
       "puzzle embeddings: a table of learned rows, an encoder that makes them of demonstrations, both, each for its share of the batch, or a row for each task and codes of what a variant changes",
-    source: "TTA 2.4; the encoder is ours (SPEC 6)",
+    source: "TTA 2.4; the encoder is ours",
   }),
   encoderShare: num(0.5, { max: 1, about: "share of the batch's rows that the encoder makes, with --embedding both", source: "ours" }),
   encoderBirths: num(0.5, {

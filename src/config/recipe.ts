@@ -29,7 +29,7 @@ export const RECIPE = {
   }),
   embedding: choice("table", ["table", "factored"], {
     about: "puzzle embeddings: a row for each variant, or one for each task and codes of what a variant changes",
-    source: "ours (SPEC 6); TRM has a row for each variant",
+    source: "ours; TRM has a row for each variant",
   }),
   batchSize: int(384, { min: 1, max: 65536, unit: "examples over all workers", about: "global batch", source: TTA }),
   epochs: int(0, {
@@ -68,7 +68,7 @@ export const RECIPE = {
   }),
   haltingPairs: choice("trained", ["trained", "held-out", "taught"], {
     about:
-      "what the halting weight is fitted to: the pairs trained on (the head as it is), the predictions of pairs that --leave-out holds back (a logistic of its logit), or taught: an eighth of the batch's rows are such pairs, on which nothing but the halting loss is trained",
+      "what the halting weight is fitted to: the pairs trained on (the head as it is), the predictions of pairs that --leave-out holds back (a logistic of its logit), or taught: an eighth of the batch's rows are such pairs, on which nothing but the halting loss is trained (both need --leave-out)",
     source: "ours",
   }),
   translate: bool(true, { about: "shift training pairs on the canvas", source: "TRM dataset/build_arc_dataset.py" }),

@@ -47,18 +47,22 @@ export class PredictionQueue {
 
   /**
    * The next chunk of those that `may` be made; empty where there is none now. One over which a worker was lost comes alone. A chunk that the first in
-   * turn leaves room in is filled with the next of its kind, however many of other kinds come before these.
+   * turn leaves room in is filled with the next of its kind, however many of other kinds come before these; but as long as one of the first round
+   * (the originals) waits, with nothing from a later round: every test input has a vote before any has a second.
    */
   take(may: (item: PredictionItem) => boolean): PredictionItem[] {
     const taken: PredictionItem[] = [];
     const passedOver: PredictionItem[] = [];
     let seen = 0;
+    let firstRoundWaits = false;
     for (let alone = false; seen < this.#waiting.length && taken.length < this.#chunk && !alone; seen++) {
       const item = this.#waiting[seen]!;
       if (this.#questions.wanted?.(item) === false) continue;
       const suspect = this.#losses.has(item);
       const isOther = taken.length > 0 && this.#questions.kind?.(item) !== this.#questions.kind?.(taken[0]!);
-      if (!may(item) || isOther || (suspect && taken.length > 0)) {
+      const isLater = firstRoundWaits && item.variant > 0 && taken.length > 0;
+      if (!may(item) || isOther || isLater || (suspect && taken.length > 0)) {
+        firstRoundWaits ||= isOther && item.variant === 0 && may(item);
         passedOver.push(item);
         continue;
       }

@@ -179,10 +179,14 @@ export function rowCanvasesOf({ data, canvases, trainOn, globalBatch }: Job): Ro
   return { sides: canvases.sides, ofTask: (task) => places.get(task)!, ofRow: spreadRows(rowsByCanvas(pairs, globalBatch)) };
 }
 
-/** Of the rows on a canvas one in so many trains the halting head alone, where rows do. */
+/** Of the rows on a canvas one in so many trains the halting head alone, where rows do; one at least, where that leaves it three others. */
 const TAUGHT_EVERY = 8;
+const LEAST_FOR_ONE = 4;
 
-/** Which rows of a job's batch train the halting head alone, on pairs that are held back: those whose canvas has any. Undefined where none does. */
+/**
+ * Which rows of a job's batch train the halting head alone, on pairs that are held back: an eighth of those on each canvas that has such pairs, at equal
+ * distances. Undefined where the batch has too few rows for any.
+ */
 export function taughtRowsOf(job: Job): Uint8Array | undefined {
   const { data, trainOn, globalBatch } = job;
   if (data.kind !== "tasks" || !data.taught) return undefined;
@@ -190,11 +194,12 @@ export function taughtRowsOf(job: Job): Uint8Array | undefined {
   const canvases = rowCanvasesOf(job);
   const canvasOf = (task: Task): number => canvases?.ofTask(task) ?? 0;
   const withPairs = new Set(Array.from(trainOn ?? tasks.keys(), (i) => (pairs[i]!.length > 0 ? canvasOf(tasks[i]!) : -1)));
-  const counts = (canvases?.sides ?? [job.canvas]).map(() => 0);
-  const rows = Uint8Array.from({ length: globalBatch }, (_, row) => {
-    const canvas = canvases?.ofRow[row] ?? 0;
-    return Number(++counts[canvas]! % TAUGHT_EVERY === 0 && withPairs.has(canvas));
-  });
+  const rows = new Uint8Array(globalBatch);
+  for (const canvas of (canvases?.sides ?? [job.canvas]).keys()) {
+    const own = [...rows.keys()].filter((row) => (canvases?.ofRow[row] ?? 0) === canvas);
+    const count = withPairs.has(canvas) && own.length >= LEAST_FOR_ONE ? Math.max(1, Math.round(own.length / TAUGHT_EVERY)) : 0;
+    for (let i = 1; i <= count; i++) rows[own[Math.floor((i * own.length) / count) - 1]!] = 1;
+  }
   return rows.includes(1) ? rows : undefined;
 }
 

@@ -202,6 +202,7 @@ export class Work implements Laborer {
     const { competition } = this.#start.data;
     if (!competition || competition.chosen) return;
     competition.choose(chosenStarts, this.#replica.rows);
+    this.#loop.changeCourse(); // from rows that have competed to all the others, which are new
     this.#replica.join(this.#replica.exchange);
   }
 

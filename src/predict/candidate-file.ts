@@ -4,7 +4,7 @@ import { type ReadingRoom, readFileBytes } from "../arc/challenges-file.ts";
 import { gridToRows } from "../arc/grid.ts";
 import { checkGrid, kindOf, quoted, shortened } from "../arc/grid-json.ts";
 import { fileMembers, type JsonMember, objectMembers } from "../arc/json-scan.ts";
-import { InputError } from "../errors.ts";
+import { InputError, UserError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { mergeRanked } from "../vote/merge.ts";
 import type { Part } from "../vote/parts.ts";
@@ -15,8 +15,15 @@ import { scanCandidates } from "./candidate-scan.ts";
 /** The form this program writes. */
 const VERSION = 1;
 
-/** Answers kept per test input. */
+/** Answers kept per test input unless more or fewer are asked for. */
 export const BEST_KEPT = 10;
+
+/** What --keep-answers asks for, or `BEST_KEPT`. @throws UserError for what is no whole number from 2 up, as many as a submission has */
+export function answersToKeep(asked: number | undefined): number {
+  if (asked === undefined) return BEST_KEPT;
+  if (!(Number.isInteger(asked) && asked >= 2)) throw new UserError(`--keep-answers ${asked}: expected a whole number from 2 up`);
+  return asked;
+}
 
 /** What a candidate file or a submission holds. */
 export interface ReadCandidates {
@@ -25,6 +32,8 @@ export interface ReadCandidates {
   readonly part: Part | undefined;
   /** what its votes count */
   readonly weighting: VoteWeighting;
+  /** made up by a rehearsal */
+  readonly rehearsal: boolean;
 }
 
 /** What a candidate file says beside the answers. */
@@ -32,6 +41,8 @@ export interface CandidateHead {
   readonly part?: Part | undefined;
   /** `count` unless given */
   readonly weighting?: VoteWeighting | undefined;
+  /** answers are made up */
+  readonly rehearsal?: boolean | undefined;
 }
 
 const partSchema = z.object({
@@ -53,9 +64,13 @@ export function formatCandidates(answers: RankedAnswers, head: CandidateHead = {
   return [...candidateLines(answers, head, best)].join("");
 }
 
-function* candidateLines(answers: RankedAnswers, { part, weighting = "count" }: CandidateHead, best: number): Generator<string> {
+function* candidateLines(
+  answers: RankedAnswers,
+  { part, weighting = "count", rehearsal = false }: CandidateHead,
+  best: number,
+): Generator<string> {
   const weighed = weighting === "count" ? "" : `"voteWeight": ${JSON.stringify(weighting)}, `;
-  yield `{"version": ${VERSION}, ${weighed}${part ? `"part": ${JSON.stringify(part)}, ` : ""}"tasks": {`;
+  yield `{"version": ${VERSION}, ${rehearsal ? '"rehearsal": true, ' : ""}${weighed}${part ? `"part": ${JSON.stringify(part)}, ` : ""}"tasks": {`;
   let separator = "";
   for (const [id, tests] of answers) {
     const lists = tests.map((list) => list.slice(0, best).map(({ grid, ...share }) => ({ grid: gridToRows(grid), ...share })));
@@ -116,7 +131,7 @@ function parseFile(text: string, where: string): ReadCandidates {
   const version = members.find(({ key }) => key === "version");
   const isSubmission = !version || text[version.start] === "[";
   const read: ReadCandidates = isSubmission
-    ? { answers: parseTasks(text, members, attemptsOf, problems), part: undefined, weighting: "count" }
+    ? { answers: parseTasks(text, members, attemptsOf, problems), part: undefined, weighting: "count", rehearsal: false }
     : parseCandidates(text, members, version, problems);
   if (problems.length > 0) throw new InputError(where, shortened(problems));
   return read;
@@ -137,8 +152,9 @@ function parseCandidates(text: string, members: readonly JsonMember[], version: 
   const named: unknown = voteWeight ? JSON.parse(text.slice(voteWeight.start, voteWeight.end)) : "count";
   const weighting = VOTE_WEIGHTINGS.find((known) => known === named);
   if (!weighting) problems.push(`has the voteWeight ${quoted(String(named))}; expected ${VOTE_WEIGHTINGS.join(", ")}`);
-  if (!weighting || problems.length > 0) return { answers: new Map(), part: undefined, weighting: "count" };
-  return { answers: parseTasks(text, objectMembers(text, start!), candidatesOf, problems), part: parsed?.data, weighting };
+  if (!weighting || problems.length > 0) return { answers: new Map(), part: undefined, weighting: "count", rehearsal: false };
+  const rehearsal = members.some((member) => member.key === "rehearsal" && text.slice(member.start, member.end) === "true");
+  return { answers: parseTasks(text, objectMembers(text, start!), candidatesOf, problems), part: parsed?.data, weighting, rehearsal };
 }
 
 function parseTasks(text: string, members: readonly JsonMember[], readList: ReadList, problems: string[]): Map<string, RankedAnswer[][]> {

@@ -150,6 +150,11 @@ export class TrainingLoop {
     this.#stopRequested = true;
   }
 
+  /** What is trained on changes here: a loss that leaps is none that explodes. */
+  changeCourse(): void {
+    this.#guard.forget();
+  }
+
   /** Puts a saved state in place of the current one. Draws are of as many rows as the batch has. */
   restore({ draws, plannedSteps, stepSeconds }: LoopState): void {
     this.draws.set(draws);

@@ -42,6 +42,12 @@ export class LossGuard {
     [this.#mean, this.#steps, this.#above, this.#rising] = [0, 0, 0, 0];
   }
 
+  /** What is trained on is another thing from here on: nothing of before says how high its loss should be. */
+  forget(): void {
+    this.#least = Number.POSITIVE_INFINITY;
+    this.restart();
+  }
+
   get #limit(): number {
     return FACTOR * this.#least + SLACK;
   }

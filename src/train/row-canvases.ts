@@ -1,4 +1,5 @@
 /** The canvases that a replica's rows are on: one, or several sizes of them. */
+import { rowsTogether } from "../budget/memory.ts";
 import { headSize, type ModelConfig } from "../model/config.ts";
 import { type RotaryTables, rotaryTables } from "../model/rotary.ts";
 
@@ -38,7 +39,7 @@ export function canvasesOf({ model, positions: largest, canvases, microBatch }: 
   const axes = model.ropeAxes ?? 1;
   return (canvases?.positions ?? [largest]).map((each): Canvas => {
     const positions = each.length / axes;
-    const together = Math.max(1, Math.floor((microBatch * largest.length) / each.length));
+    const together = rowsTogether(microBatch, largest.length, each.length);
     const rotary = rotaryTables(each, headSize(model), model.ropeTheta, axes);
     return { tokens: positions - model.prefixLength, positions, rotary, together, predictedTogether: microBatch };
   });

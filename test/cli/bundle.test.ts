@@ -5,7 +5,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rm
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { unzipSync } from "fflate";
-import { BUNDLE_ARGUMENTS, packedBundle, SAMPLE_CHECKPOINT } from "./bundled.ts";
+import { BUNDLE_ARGUMENTS, NOTEBOOK_OPTIONS, packedBundle, SAMPLE_CHECKPOINT } from "./bundled.ts";
 import { BUNDLE, type Ended, folder, put, trm } from "./toy.ts";
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
@@ -114,6 +114,14 @@ test("the metadata keep to the rules of the kaggle command line", async () => {
   assert.ok(existsSync(join(notebook, kernel.code_file as string)));
 });
 
+test("the notebook passes on the options of run that were rehearsed", async () => {
+  const { notebook, runOptions } = await packedBundle();
+  assert.deepEqual(runOptions, NOTEBOOK_OPTIONS);
+  const { cells } = json(join(notebook, "notebook.ipynb")) as unknown as { cells: { source: string[] }[] };
+  const settings = cells.map(({ source }) => source.join("")).find((text) => text.includes("\nOPTIONS = "))!;
+  assert.ok(settings.includes(`OPTIONS = shlex.split(setting("OPTIONS", "${NOTEBOOK_OPTIONS.join(" ")}"))`), settings);
+});
+
 test("the licences name every part and every package in the program", async () => {
   const { dataset, tensorflow } = await packedBundle();
   const text = readFileSync(join(dataset, "LICENSES.txt"), "utf8");
@@ -146,6 +154,9 @@ test("a bundle is not made of a missing checkpoint, a Node for another system, o
   const elf = readFileSync(join((await packedBundle()).dataset, "node")).subarray(0, 64);
   elf.writeUInt16LE(183, 18); // AArch64
   await refused(/arm: is not compiled for linux-x64/, "--node", put("arm", elf));
+  await refused(/^--budget after --: the command has an option for it, or sets it itself/, "--", "--budget", "1h");
+  await refused(/^after --: Unknown argument: batchsize/, "--", "--batchsize", "3");
+  await refused(/--preset nvrac: .*nvarc/, "--", "--preset", "nvrac");
   await refused(/--user a b: expected letters, digits/, "--user", "a b");
   const bare = join(folder, "bare", "node");
   mkdirSync(join(folder, "bare"));

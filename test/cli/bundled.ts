@@ -23,6 +23,7 @@ export const withoutTensorFlow =
 export interface Packed {
   readonly dataset: string;
   readonly notebook: string;
+  readonly runOptions: readonly string[];
   readonly zip: string;
   readonly zipBytes: number;
   readonly files: readonly { name: string; bytes: number; sha256: string; zippedBytes: number }[];
@@ -37,13 +38,18 @@ export const BUNDLE_ARGUMENTS = [
   ...(existsSync(resolve(".tensorflow/tfjs_binding.node")) ? [] : ["--without-tensorflow"]),
 ];
 
+/** What its notebook passes to `run`. */
+export const NOTEBOOK_OPTIONS = ["--preset", "nvarc", "--canvas", "grouped"];
+
 let packed: Promise<Packed> | undefined;
 
 /** The bundle of the sample checkpoint, with the pinned Node, for the user `somebody`. */
 export function packedBundle(): Promise<Packed> {
   packed ??= (async () => {
     const out = join(folder, "bundle");
-    return lastLine(await trm(...BUNDLE_ARGUMENTS, "--out", out, "--user", "somebody", "--json")) as unknown as Packed;
+    return lastLine(
+      await trm(...BUNDLE_ARGUMENTS, "--out", out, "--user", "somebody", "--json", "--", ...NOTEBOOK_OPTIONS),
+    ) as unknown as Packed;
   })();
   return packed;
 }

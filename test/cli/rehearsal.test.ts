@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { assertValid, folder, lastLine, SAMPLE, SAMPLE_SOLUTIONS, start, trm } from "./toy.ts";
+import { assertValid, folder, lastLine, put, SAMPLE, SAMPLE_SOLUTIONS, start, trm } from "./toy.ts";
 
 /** A twelve-hour run in half a minute. */
 const BUDGET = 41_400;
@@ -80,11 +80,19 @@ test("--plan-only --device prints the phases of the whole budget, end to end, an
 
 test("the forecast for the hidden tasks is the plan of as many tasks like those at hand", { skip: noEngine }, async () => {
   const args = ["run", "--plan-only", "--device", "l4", "--canvas", "30", "--out", join(folder, "never.json"), "--json"];
-  const [few, many] = await Promise.all(
-    [manyTasks(20), manyTasks(240)].map(
-      async (challenges) => lastLine(await trm(...args, "--challenges", challenges)) as unknown as PlanReport,
-    ),
-  );
+  const plan = async (challenges: string, ...more: string[]): Promise<PlanReport> =>
+    lastLine(await trm(...args, "--challenges", challenges, ...more)) as unknown as PlanReport;
+  // Twelve times as many tasks have twelve times as many pairs: so many epochs end before the budget does, there and here.
+  const epochs = ["--epochs", "1000"];
+  const [few, many, fewByEpochs, manyByEpochs] = await Promise.all([
+    plan(manyTasks(20)),
+    plan(manyTasks(240)),
+    plan(manyTasks(20), ...epochs),
+    plan(manyTasks(240), ...epochs),
+  ]);
+  assert.ok(manyByEpochs.phases[1]!.steps! < many.phases[1]!.steps!);
+  assert.deepEqual(fewByEpochs.forecast!.steps, { here: fewByEpochs.phases[1]!.steps, hidden: 12 * fewByEpochs.phases[1]!.steps! });
+  assert.ok(Math.abs(fewByEpochs.forecast!.steps.hidden - manyByEpochs.phases[1]!.steps!) < 12);
   const { tasks, testInputs, steps, rounds, predictSeconds, trainSeconds } = few!.forecast!;
   assert.deepEqual([tasks, testInputs, rounds], [240, many!.testInputs, many!.plan.rounds]);
   assert.equal(many!.forecast, undefined, "they are as many already");
@@ -168,6 +176,17 @@ test("twelve hours of 240 tasks on 4 workers, more than a thousand times faster:
   assert.equal(log.filter(({ event }) => event === "interim").length, 3);
   assert.ok(log.some(({ event }) => event === "snapshot"));
   assert.ok(bytesBelow(runDir) < 2e9, `${bytesBelow(runDir)} bytes`);
+});
+
+test("what a rehearsal makes up doesn't take the place of a run's files, and is known for what it is", { skip: noEngine }, async () => {
+  const out = join(folder, "made-up", "submission.json");
+  const real = put("made-up/candidates.json", "a run's own");
+  const args = ["--device", "l4", "--canvas", "30", "--time-scale", "0.001", "--budget", "2h", "--challenges", manyTasks(2), "--out", out];
+  const { candidates } = lastLine(await trm("run", ...args, "--json")) as { candidates: string };
+  assert.equal(candidates, join(folder, "made-up", "rehearsal-candidates.json"));
+  assert.equal(readFileSync(real, "utf8"), "a run's own");
+  const merged = await trm("merge", candidates, "--out", join(folder, "made-up", "merged.json"));
+  assert.match(merged.stderr, /rehearsal-candidates\.json holds the MADE-UP ANSWERS of a rehearsal/);
 });
 
 test("a rehearsal is killed and taken up again on its own clock", { skip: noEngine }, async () => {

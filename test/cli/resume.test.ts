@@ -174,13 +174,14 @@ test("a run folder is used by one run at a time, and goes on with its own tasks 
   assert.equal(refused.status, 1);
   assert.match(refused.stderr, /other\.json does not hold the tasks that the run began with; start a new run/);
 
-  const ended = start("run", "--resume", runDir, "--json", "--workers", "1", "--lr-trunk", "0.5", "--limit", "4");
+  const ended = start("run", "--resume", runDir, "--json", "--workers", "1", "--lr-trunk", "0.5", "--limit", "4", "--preset", "nvarc");
   await ended.said(/train +step/);
   ended.child.kill("SIGTERM");
   const { status, stderr } = await ended.ended;
   assert.equal(status, 143);
   assert.match(stderr, /warning: --workers 1 is ignored: the run goes on with what it began with \(2\)/);
   assert.match(stderr, /warning: --lr-trunk 0\.5 is ignored: the run goes on with what it began with \(0\.0001\)/);
+  assert.match(stderr, /warning: --preset nvarc is ignored: the run goes on with what it began with \(nothing\)/);
   assert.doesNotMatch(stderr, /--limit/);
 });
 

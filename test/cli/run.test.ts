@@ -93,21 +93,30 @@ test("run adapts, predicts and votes within its budget, and leaves a valid submi
 
 test("run --tasks and --limit work on some tasks and give the others fallbacks", async () => {
   const [first, second, third] = sampleIds as [string, string, string];
+  const many = ["--train-variants", "7", "--vote-variants", "8"];
   const some = await runArguments("some", "30s");
-  const result = lastLine(await trm(...some.args, "--tasks", `${third},${first}`, "--method", "none", "--workers", "1", "--json"));
+  const result = lastLine(await trm(...some.args, ...many, "--tasks", `${third},${first}`, "--method", "none", "--workers", "1", "--json"));
   const [bytes] = result.workerRssBytes as number[];
   assert.ok(bytes! > 10 * MIB, `${bytes}: told by workers that do nothing but predict, too`);
   assert.deepEqual(ids(some.out), sampleIds);
   await assertValid(some.out);
-  const answered = (folder: string): string[] => {
-    const { tasks } = JSON.parse(readFileSync(join(folder, "../candidates.json"), "utf8")) as { tasks: Record<string, unknown[][]> };
+  const answersIn = (path: string): Record<string, unknown[][]> => JSON.parse(readFileSync(join(path, "../candidates.json"), "utf8")).tasks;
+  const answered = (path: string): string[] => {
+    const tasks = answersIn(path);
     return sampleIds.filter((id) => tasks[id]?.some((answers) => answers.length > 0));
   };
   assert.deepEqual(answered(some.out), [first, third]);
   assert.ok((result.fallbackInputs as number) >= 18);
   const limited = await runArguments("limited", "30s");
-  lastLine(await trm(...limited.args, "--limit", "2", "--method", "none", "--workers", "1", "--json"));
+  lastLine(await trm(...limited.args, ...many, "--limit", "2", "--keep-answers", "2", "--method", "none", "--workers", "1", "--json"));
   assert.deepEqual(answered(limited.out), [first, second]);
+  const most = (path: string): number =>
+    Math.max(...Object.values(answersIn(path)).flatMap((tests) => tests.map((answers) => answers.length)));
+  assert.ok(most(some.out) > 2, `${most(some.out)} different answers`);
+  assert.equal(most(limited.out), 2, "--keep-answers 2");
+  const none = await trm(...limited.args, "--keep-answers", "1");
+  assert.equal(none.status, 1);
+  assert.match(none.stderr, /--keep-answers 1: expected a whole number from 2 up/);
 });
 
 test("tasks that do not fit a canvas that was asked for keep fallbacks, and cost the others nothing", async () => {

@@ -100,6 +100,18 @@ test("merge joins candidates and submissions by weight, in the challenges' order
   assert.equal(trm("validate", out, "--challenges", challenges).status, 0);
 });
 
+test("merge keeps ten answers to each test input in --candidates, or as many as --keep-answers says", () => {
+  const twelve = Array.from({ length: 12 }, (_, i) => ({ grid: [[i % 10, i < 10 ? 0 : 1]], votes: 20 - i, meanQ: 0.5 }));
+  const many = put("twelve.json", JSON.stringify({ version: 1, tasks: { b: [twelve, []] } }));
+  const kept = (...options: string[]): number => {
+    const joined = join(folder, "kept-candidates.json");
+    assert.equal(trm("merge", many, "--out", join(folder, "kept.json"), "--candidates", joined, ...options).status, 0);
+    return JSON.parse(readFileSync(joined, "utf8")).tasks.b[0].length;
+  };
+  assert.deepEqual([kept(), kept("--keep-answers", "11"), kept("--keep-answers", "50")], [10, 11, 12]);
+  assert.match(trm("merge", many, "--keep-answers", "2.5").stderr, /--keep-answers 2\.5: expected a whole number from 2 up/);
+});
+
 test("merge refuses weights that don't fit the files, and writes nothing", () => {
   const out = join(folder, "never.json");
   const { status, stderr } = trm("merge", good, "--weights", "1,2", "--out", out);

@@ -47,6 +47,31 @@ test("a fifth of the time goes into as many whole rounds as fit it", () => {
   assert.ok(Math.abs(plan.trainSeconds - (990 - 34 * 5.75)) < 1e-9);
 });
 
+test("made again while training goes on, with the same measures, a plan stays what it was", () => {
+  fc.assert(
+    fc.property(anyInputs, fc.double({ min: 0, max: 0.95, noNaN: true }), (inputs, passed) => {
+      const plan = planPhases(inputs);
+      fc.pre(plan.trainSeconds > 1e-6 * inputs.remaining);
+      const { predictAllowance, roundAllowance } = plan;
+      const remaining = inputs.remaining - passed * plan.trainSeconds;
+      const again = planPhases({ ...inputs, remaining, predictAllowance, roundAllowance });
+      assert.deepEqual([again.actSteps, again.rounds], [plan.actSteps, plan.rounds]);
+    }),
+  );
+  // A round of 110 s of 300: a little more than a third, with nearly nothing but that left.
+  const dear = { ...BASE, remaining: 300, reserve: 0, perPrediction: 110 / 57.5 };
+  const { predictAllowance, roundAllowance, actSteps } = planPhases(dear);
+  assert.equal(actSteps, 16);
+  const late = { ...dear, predictAllowance, roundAllowance };
+  assert.equal(planPhases({ ...late, remaining: 111 }).actSteps, 16);
+  assert.equal(planPhases({ ...late, remaining: 109 }).actSteps, 8, "a round that does not fit what is left");
+  assert.equal(
+    planPhases({ ...late, remaining: 290, perPrediction: 1.2 * dear.perPrediction }).actSteps,
+    8,
+    "one that is found to be too dear",
+  );
+});
+
 test("no more rounds than variants, and the time they leave goes into training", () => {
   const plan = planPhases({ ...BASE, variants: 4 });
   assert.equal(plan.rounds, 4);

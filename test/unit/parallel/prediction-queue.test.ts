@@ -99,3 +99,20 @@ test("a chunk holds one kind: it is filled from further on, and what was passed 
   some.putBack(chunk, true);
   assert.deepEqual([some.take(any), some.take(any)].map(variants), [[2], [4]]);
 });
+
+test("with several kinds every item of the first round comes before any of a later one; after that chunks are filled with what is of their kind", () => {
+  // three tests of kind 0, two of kind 1, one of kind 2, in two rounds; chunks of four
+  const kinds = [0, 1, 0, 1, 2, 0];
+  const rounds = [0, 1].flatMap((variant) => kinds.map((_, task): PredictionItem => ({ task, testIndex: 0, variant })));
+  const queue = new PredictionQueue(rounds, 4, { kind: ({ task }) => kinds[task]! });
+  const chunks: string[] = [];
+  for (let chunk = queue.take(any); chunk.length > 0; chunk = queue.take(any))
+    chunks.push(chunk.map(({ task, variant }) => `${task}.${variant}`).join(" "));
+  assert.deepEqual(chunks, ["0.0 2.0 5.0", "1.0 3.0", "4.0 4.1", "0.1 2.1 5.1", "1.1 3.1"]);
+  // those that another has to make hold nobody up
+  const own = new PredictionQueue(rounds, 4, { kind: ({ task }) => kinds[task]! });
+  assert.deepEqual(
+    own.take(({ task }) => kinds[task] === 0).map(({ task, variant }) => `${task}.${variant}`),
+    ["0.0", "2.0", "5.0", "0.1"],
+  );
+});

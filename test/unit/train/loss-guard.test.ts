@@ -68,3 +68,14 @@ test("after a state of before was put in place the mean is measured anew, and a 
   );
   assert.ok(explodes(guard, () => 2, 150));
 });
+
+test("where what is trained on changes, a loss that leaps is none that explodes; one that explodes after that is found", () => {
+  const guard = new LossGuard();
+  for (let step = 1; step <= 1000; step++) guard.note(0.2);
+  guard.forget();
+  // rows that are all new, after some that had competed for long
+  const anew = (step: number): number => 0.2 + 1.5 * Math.exp(-step / 300);
+  assert.equal(explodes(guard, anew, 1500), undefined);
+  assert.equal(guard.isRising, false);
+  assert.ok(explodes(guard, () => 2)! <= 100);
+});

@@ -98,7 +98,11 @@ test("one row in eight of each canvas draws pairs that are held back, where its 
     [...rows.keys()].filter((row) => rows[row]),
     [7, 15, 23, 31],
   );
-  assert.equal(taughtRowsOf(job({ globalBatch: 7 })), undefined);
+  const countOf = (more: Partial<Job>): number => [...(taughtRowsOf(job(more)) ?? [])].reduce((a, b) => a + b, 0);
+  assert.deepEqual(
+    [3, 4, 7, 11, 12, 100, 384].map((globalBatch) => countOf({ globalBatch })),
+    [0, 1, 1, 1, 2, 13, 48],
+  );
   assert.equal(taughtRowsOf(job({ trainOn: [1] })), undefined);
   const apart = job({ canvas: 4, canvases: { sides: [3, 4], ofTask: [0, 1] } });
   const ofCanvases = taughtRowsOf(apart)!;
@@ -107,6 +111,7 @@ test("one row in eight of each canvas draws pairs that are held back, where its 
     2,
     "of 16 rows on the first canvas; the task on the other one has none",
   );
+  assert.equal(countOf({ globalBatch: 10, canvas: 4, canvases: { sides: [3, 4], ofTask: [0, 1] } }), 1, "of 5 rows on the first canvas");
   for (const [each, mask] of [
     [job(), rows],
     [apart, ofCanvases],

@@ -1,0 +1,28 @@
+/** Options of `run` that another command passes on, written after `--`. */
+import type { CommandModule } from "yargs";
+import { UserError } from "../errors.ts";
+import { parserOf } from "./parser.ts";
+import { runCommand } from "./run.ts";
+import type { RunArgs } from "./run-args.ts";
+import { resolveSettings } from "./run-resume.ts";
+
+/**
+ * Looks at options of `run` as `run` would, so that a slip is told now and not when the run begins, hours later or on another machine.
+ *
+ * @param own        options that the command sets itself, without their dashes
+ * @param checkpoint whose settings they change
+ * @throws UserError for what `run` would refuse, or what the command sets
+ */
+export function checkRunOptions(options: readonly string[], own: readonly string[], checkpoint: string): void {
+  const taken = options.find((word) => own.includes(/^--(?:no-)?([^=]+)/.exec(word)?.[1] ?? ""));
+  if (taken !== undefined) throw new UserError(`${taken} after --: the command has an option for it, or sets it itself`);
+  const given: RunArgs[] = [];
+  const command: CommandModule<object, RunArgs> = { ...runCommand, handler: (args) => void given.push(args) };
+  parserOf(["run", ...options])
+    .command(command)
+    .fail((message, error) => {
+      throw new UserError(`after --: ${error?.message ?? message}\nsee \`trm run --help\``);
+    })
+    .parse();
+  for (const args of given) resolveSettings({ ...args, checkpoint });
+}
