@@ -11,7 +11,7 @@ const LINE_SECONDS = 5;
 /** A longer run tells of itself about this often. */
 const LINES = 1500;
 /** A terminal is drawn anew at most this often. */
-const LIVE_SECONDS = 0.2;
+const LIVE_SECONDS = 0.15;
 /** Weight of the newest report in the running means. */
 const MEAN_WEIGHT = 0.1;
 
