@@ -195,8 +195,8 @@ export class Run {
     }
     record.note({ phase: "done", processes: [], ...(this.#predicted && { complete: this.#predicted.complete }) });
     took(); // the phase that the deadline cut
-    if (!this.#request.planOnly) this.#curve.note(Math.max(steps, record.notes.steps));
     steps = Math.max(steps, record.notes.steps, this.#progress.step);
+    if (!this.#request.planOnly) this.#curve.note(steps);
     if (
       items.length > 0 &&
       steps === 0 &&

@@ -65,6 +65,16 @@ export function compilationCache({ location, asked, environment = process.env, w
   return {};
 }
 
+/** Whether this process keeps what XLA compiles in a folder of ours. */
+export function hasOwnCache(environment: Environment = process.env): boolean {
+  return Boolean(environment[OWN_CACHE]);
+}
+
+/** What takes the cache out of a process's environment again: the user's own flags stand. */
+export function withoutCache(environment: Environment = process.env): Record<string, string> {
+  return { TF_XLA_FLAGS: environment.TF_XLA_FLAGS ?? "", [OWN_CACHE]: "" };
+}
+
 /**
  * Empties this process's own cache: a damaged entry makes its compilation fail for ever.
  *
@@ -72,7 +82,7 @@ export function compilationCache({ location, asked, environment = process.env, w
  */
 export function clearOwnCache(environment: Environment = process.env): boolean {
   const folder = environment[OWN_CACHE];
-  if (folder === undefined) return false;
+  if (!folder) return false;
   for (const name of entriesIn(folder)) remove(join(folder, name));
   return true;
 }
@@ -80,7 +90,7 @@ export function clearOwnCache(environment: Environment = process.env): boolean {
 /** Notes the checksums of entries that have none yet, in files beside them: those that this process has just had compiled. */
 export function sealOwnCache(environment: Environment = process.env): void {
   const folder = environment[OWN_CACHE];
-  if (folder === undefined) return;
+  if (!folder) return;
   for (const name of entriesIn(folder)) {
     const path = join(folder, name);
     try {

@@ -6,20 +6,29 @@ import { runTool } from "./run-tool.ts";
 /** Lists GPUs, one line each; throws where it can't tell. */
 export type GpuProbe = () => string[];
 
+/** A first answer over several GPUs, whose driver has to wake up, can take long. */
+const TIMEOUT_MILLIS = 60_000;
+
 /** The driver's own list. */
 const driverProbe: GpuProbe = () =>
-  execFileSync("nvidia-smi", ["-L"], { encoding: "utf8", timeout: 10_000, stdio: ["ignore", "pipe", "ignore"] })
+  execFileSync("nvidia-smi", ["-L"], { encoding: "utf8", timeout: TIMEOUT_MILLIS, stdio: ["ignore", "pipe", "ignore"] })
     .split("\n")
     .filter((line) => line.startsWith("GPU "));
 
 /** The kernel driver's folder, for images without nvidia-smi. */
 const procProbe: GpuProbe = () => readdirSync("/proc/driver/nvidia/gpus");
 
+/** The devices, for containers that are shown neither. */
+const deviceProbe: GpuProbe = () => readdirSync("/dev").filter((name) => /^nvidia\d+$/.test(name));
+
 /**
  * What CUDA_VISIBLE_DEVICES may name, one GPU each: the entries that it has already (indexes or UUIDs of GPUs that others leave to this process), else 0,
  * 1, ...; none where no probe finds a GPU.
  */
-export function gpuIds(probes: readonly GpuProbe[] = [driverProbe, procProbe], visible = process.env.CUDA_VISIBLE_DEVICES): string[] {
+export function gpuIds(
+  probes: readonly GpuProbe[] = [driverProbe, procProbe, deviceProbe],
+  visible = process.env.CUDA_VISIBLE_DEVICES,
+): string[] {
   for (const probe of probes) {
     try {
       const found = probe().length;
@@ -61,7 +70,7 @@ function queryOf(properties: string): string[] {
 function numbersOf(property: string): number[] {
   return execFileSync("nvidia-smi", queryOf(property), {
     encoding: "utf8",
-    timeout: 10_000,
+    timeout: TIMEOUT_MILLIS,
     stdio: ["ignore", "pipe", "ignore"],
   })
     .split("\n")
@@ -73,7 +82,7 @@ function numbersOf(property: string): number[] {
 export type GpuUseProbe = () => Promise<readonly (readonly [number, number])[]>;
 
 const driverUseProbe: GpuUseProbe = async () => {
-  const { stdout } = await runTool("nvidia-smi", queryOf("memory.used,memory.total"), { timeoutMillis: 10_000 });
+  const { stdout } = await runTool("nvidia-smi", queryOf("memory.used,memory.total"), { timeoutMillis: TIMEOUT_MILLIS });
   const lines = stdout.split("\n").filter((line) => line.includes(","));
   return lines.map((line) => line.split(",").map(Number) as [number, number]);
 };

@@ -79,7 +79,10 @@ export function isLibraryFolder(folder: string): boolean {
 export function pythonsTensorFlow(): string | undefined {
   const code = "import importlib.util as u; s = u.find_spec('tensorflow'); print(s.submodule_search_locations[0] if s else '')";
   try {
-    const out = execFileSync("python3", ["-c", code], { encoding: "utf8", timeout: 20_000, stdio: ["ignore", "pipe", "ignore"] }).trim();
+    const out = execFileSync("python3", ["-c", code], { encoding: "utf8", timeout: 60_000, stdio: ["ignore", "pipe", "ignore"] })
+      .trim()
+      .split("\n") // whatever else python3 prints as it starts comes before
+      .at(-1)!;
     return out !== "" && isLibraryFolder(out) ? out : undefined;
   } catch {
     return undefined; // no python3 here: one place less to look at

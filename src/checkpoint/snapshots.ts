@@ -1,5 +1,5 @@
 /** Snapshots of a training under way: two training states that are written in turns, so that a good one stands while the other is replaced. */
-import { mkdirSync, rmSync, statfsSync } from "node:fs";
+import { mkdirSync, rmdirSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { removeUnfinished } from "./staged-files.ts";
 import { type CarryPart, loadTrainingRecord, saveTrainingState, stageCarry, type TrainingState } from "./training-state.ts";
@@ -33,6 +33,14 @@ export function listSnapshots(folder: string): SnapshotEntry[] {
     }
   });
   return entries.sort((a, b) => b.sequence - a.sequence);
+}
+
+/** Removes the snapshots in a folder, and the folder where nothing else is in it. */
+export function removeSnapshots(folder: string): void {
+  for (const place of PLACES) rmSync(join(folder, place), { recursive: true, force: true });
+  try {
+    rmdirSync(folder);
+  } catch {} // it is not there, or holds what is not ours
 }
 
 /**

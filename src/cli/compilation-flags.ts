@@ -13,7 +13,7 @@ export function withCompilationFlags<T>(y: Argv<T>): Argv<T> {
   y.option("precision", {
     choices: PRECISIONS,
     default: "auto" as const,
-    describe: "of matrix products and attention: auto (bf16 on a GPU, else float32), float32, bf16",
+    describe: "of matrix products and attention: auto (bf16 on a GPU that has it, else float32), float32, bf16",
   });
   y.option("attention", {
     choices: ATTENTION_MODES,

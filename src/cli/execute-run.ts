@@ -32,7 +32,7 @@ import { answersToKeep } from "../predict/candidate-file.ts";
 import { fallbackSubmission } from "../submission/fallback.ts";
 import { validateSubmission } from "../submission/validate.ts";
 import { writeSubmission } from "../submission/write.ts";
-import { attentionOn, mayUseXla } from "../trace/compilation.ts";
+import { attentionOn, mayUseXla, precisionOn } from "../trace/compilation.ts";
 import { memoryWishes } from "./memory-flags.ts";
 import { printPlanElsewhere } from "./plan-elsewhere.ts";
 import { checkRehearsal, deviceMemory, fullSizeCheckpoint, REHEARSED_GPUS, REHEARSED_OUT } from "./rehearsal-flags.ts";
@@ -175,7 +175,8 @@ export async function executeRun(
       const apart = args.sync === "none" ? state.record.notes.workers : undefined; // each has its own tasks and its own snapshots
       const most = args.sync === "none" ? Math.max(1, chosen.length) : Number.POSITIVE_INFINITY; // else some would have no task
       const workers = Math.min(apart ?? Math.min(workersFor(askedWorkers, gpus, cores), most), recipe.batchSize);
-      const attention = attentionOn(args.attention, gpus > 0 && device === undefined ? leastCapability() : undefined);
+      const capability = gpus > 0 && device === undefined ? leastCapability() : undefined;
+      const attention = attentionOn(args.attention, capability);
       const cache = mayUseXla(args, gpus) ? compilationCache({ location: engine.location, asked: args.xlaCache, warn: unkept }) : {};
       const threads = engine.engine === "tensorflow" && gpus === 0 ? Math.max(1, Math.floor(cores / workers)) : undefined;
       return {
@@ -194,7 +195,7 @@ export async function executeRun(
         workers,
         threads,
         gpus,
-        compilation: { compile: args.compile, precision: args.precision, attention },
+        compilation: { compile: args.compile, precision: precisionOn(args.precision, capability), attention },
         engine,
         environment: (rank) => ({
           ...folder?.mark,

@@ -1,9 +1,10 @@
 /** `pretrain`: trains a trunk and puzzle rows from scratch, from a checkpoint or from a training state, and writes a checkpoint. */
 import { accessSync, constants, mkdirSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import type { Argv, CommandModule } from "yargs";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import { parseDuration } from "../budget/duration.ts";
+import { loadCheckpoint } from "../checkpoint/load.ts";
 import { loadTrainingRecord } from "../checkpoint/training-state.ts";
 import { settingFlags, withConfigFlag, withSettingFlags } from "../config/flags.ts";
 import { PRETRAINING, PRETRAINING_RECIPES, type Pretraining } from "../config/pretraining.ts";
@@ -143,6 +144,7 @@ function requestOf(args: PretrainArgs): Asked {
   const saved = resume === undefined ? undefined : loadSavedRun(resume);
   const recipe = args.recipe ?? (saved?.recipe || undefined);
   const { values, origins } = settingsOf(args, saved);
+  if (args.from !== undefined) keepStride(args.from, values, origins);
   if (args.steps === undefined && args.budget === undefined && values.epochs === 0 && saved?.maxSteps === undefined) {
     throw new UserError("give --steps, --epochs or --budget");
   }
@@ -179,8 +181,25 @@ function requestOf(args: PretrainArgs): Asked {
   return { ...request, origins, saved };
 }
 
+/**
+ * A trunk that is gone on with has learned rotary positions with the row stride of its checkpoint: that one stands unless another is asked for.
+ *
+ * @throws UserError where one is that it can't do with
+ */
+function keepStride(from: string, values: Pretraining, origins: Asked["origins"]): void {
+  const { canvas, model } = loadCheckpoint(from).config;
+  const isAsked = origins.fullCanvas !== "default";
+  if (isAsked && model.ropeAxes !== 2 && values.fullCanvas !== canvas)
+    throw new UserError(
+      `--full-canvas ${values.fullCanvas}: the rotary positions of ${from} count ${canvas} cells a row, which can't change`,
+    );
+  if (!isAsked) Object.assign(values, { fullCanvas: canvas });
+}
+
 /** Makes the folders that are written to. @throws UserError where nothing can be written in one */
 function writtenFolders({ out, state, runDir }: PretrainRequest): FolderToHold[] {
+  if (runDir !== undefined && resolve(out) === resolve(runDir))
+    throw new UserError(`--out and --run-dir are both ${out}: each has a config.json of its own; name two folders`);
   const options = {
     out: ["--out", "TRM_PRETRAIN_OUT"],
     state: ["--state", "TRM_PRETRAIN_STATE"],
@@ -200,6 +219,12 @@ function refuseOtherState({ state, resume, saved }: Asked): void {
   if (there && resume === undefined) {
     const what = `${state}: holds a training state already, of step ${there.step}`;
     throw new UserError(`${what}; go on with it by --resume, or pass another --state or --run-dir`);
+  }
+  if (there && resume !== undefined && resolve(state!) !== resolve(resume)) {
+    const what = `${state}: holds a training state already, of step ${there.step}`;
+    throw new UserError(
+      `${what}, which would be written over by what goes on from ${resume}; go on with it by --resume, or pass another --state or --run-dir`,
+    );
   }
   if (resume !== undefined && loadSavedRun(resume).step !== saved?.step)
     throw new UserError(`${resume}: another process went on with it while this one began; start this one again`);
@@ -229,15 +254,23 @@ function settingsOf(args: PretrainArgs, saved: SavedRun | undefined): Resolved<t
   return resolveSettings(PRETRAINING, layers);
 }
 
-/** Files given, or those of the state's run where none are. */
+/** Files given, or those of the state's run where none are. @throws UserError where some are given again and others are not */
 function filesOf(args: PretrainArgs, saved: SavedRun | undefined): TaskFiles {
-  const before = args.tasks || args.evaluation ? undefined : saved?.files;
+  const kinds = { tasks: "--tasks", solutions: "--solutions", evaluation: "--evaluation", heldOut: "--held-out" } as const;
+  const names = Object.keys(kinds) as (keyof typeof kinds)[];
+  const given = names.filter((name) => args[name] !== undefined);
+  const missing = names.filter((name) => args[name] === undefined && (saved?.files?.[name].length ?? 0) > 0);
+  if (given.length > 0 && missing.length > 0)
+    throw new UserError(
+      `${given.map((name) => kinds[name]).join(", ")} given again: then also give ${missing.map((name) => kinds[name]).join(", ")}, of which the training has files too`,
+    );
+  const before = given.length > 0 ? undefined : saved?.files;
   return {
     tasks: args.tasks ?? before?.tasks ?? [],
     solutions: args.solutions ?? before?.solutions ?? [],
     evaluation: args.evaluation ?? before?.evaluation ?? [],
     heldOut: args.heldOut ?? before?.heldOut ?? [],
-    dropOverlap: args.dropOverlap ?? before?.dropOverlap ?? false,
+    dropOverlap: args.dropOverlap ?? saved?.files?.dropOverlap ?? false,
   };
 }
 

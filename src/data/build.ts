@@ -3,8 +3,9 @@ import type { Pair, Task, TestPair } from "../arc/task.ts";
 import { applyAugmentation } from "../augment/augmentation.ts";
 import type { AugmentationList } from "../augment/augmentation-list.ts";
 import { type Demonstrate, drawPairs, layDemonstrations, othersThan } from "../encode/demonstrations.ts";
-import { InputError } from "../errors.ts";
+import { InputError, UserError } from "../errors.ts";
 import type { Random } from "../random.ts";
+import { FIRST_CODE_ID } from "./augmentation-codes.ts";
 import { drawVariants } from "./dedupe.ts";
 
 /** Tasks that are used in the same way. */
@@ -72,6 +73,11 @@ export function planPuzzles(subsets: readonly Subset[], { variants: count, rando
       puzzleCount += augmentations.length;
     }
   });
+  // Ids beyond are those of codes; and they travel as float32, which has whole numbers up to there.
+  if (puzzleCount > FIRST_CODE_ID)
+    throw new UserError(
+      `${groups.length} tasks in ${count} variants each are ${puzzleCount} puzzles; ${FIRST_CODE_ID} can be told apart: take fewer variants`,
+    );
   return { groups, puzzleCount, warnings };
 }
 

@@ -1,7 +1,9 @@
 /** Rows of the puzzle embedding that change what they stand for. */
 import type { Example } from "../encode/batch.ts";
 import type { Demonstrate } from "../encode/demonstrations.ts";
+import { UserError } from "../errors.ts";
 import type { Random } from "../random.ts";
+import { FIRST_CODE_ID } from "./augmentation-codes.ts";
 import { epochOrders } from "./epoch-orders.ts";
 
 /** How rows of the puzzle embedding are given out. */
@@ -75,7 +77,12 @@ export class LivesStream {
     const epoch = Math.floor(index / slots);
     const slot = this.#order(epoch)[index % slots]!;
     const { life, visit } = this.#ageOf(slot, epoch);
-    return this.#holder(slot, life).exampleAt(visit, this.#random.fork("pair").fork(index), FIRST_LIFE_ID + slot + slots * life);
+    const puzzleId = FIRST_LIFE_ID + slot + slots * life;
+    if (puzzleId >= FIRST_CODE_ID)
+      throw new UserError(
+        `--row-visits ${this.#lives.visits}: rows were given to new tasks as often as can be told apart; go on with --from, or more visits`,
+      );
+    return this.#holder(slot, life).exampleAt(visit, this.#random.fork("pair").fork(index), puzzleId);
   }
 
   /** What each slot's row stands for at a place of the stream, and how often it came before, give or take one. */

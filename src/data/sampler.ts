@@ -20,9 +20,16 @@ export interface StreamOptions {
   readonly order?: PairOrder;
   /** whether pairs are shifted on the canvas; true by default */
   readonly translate?: boolean;
-  /** epochs kept ready; memory for about six bytes a pair each */
+  /** epochs kept ready; as many as take 32 MB unless given */
   readonly cachedEpochs?: number;
 }
+
+/**
+ * Rows of a batch take samples of different lengths, so in a long training they draw from epochs that lie apart: hundreds of them with several ACT
+ * steps. One that is not kept is drawn again, all of it, for a single example.
+ */
+const CACHE_BYTES = 32e6;
+const EPOCH_OVERHEAD = 500;
 
 /** What an example is made of. */
 export interface Draw {
@@ -69,7 +76,6 @@ export class ExampleStream {
   /** @throws UserError where no task has a pair to train on */
   constructor(groups: readonly Group[], options: StreamOptions) {
     this.#groups = groups;
-    this.#options = { order: "grouped", translate: true, cachedEpochs: 64, ...options };
     this.#starts = new Int32Array(groups.length);
     let pairs = 0;
     groups.forEach((group, g) => {
@@ -78,6 +84,8 @@ export class ExampleStream {
     });
     this.epochLength = pairs;
     if (this.epochLength === 0) throw new UserError(`no pairs to train on in ${groups.length} tasks; give tasks with demonstrations`);
+    const bytes = EPOCH_OVERHEAD + 6 * pairs + 4 * groups.length;
+    this.#options = { order: "grouped", translate: true, cachedEpochs: Math.max(64, Math.floor(CACHE_BYTES / bytes)), ...options };
     this.#groupOf = new Int32Array(this.epochLength);
     groups.forEach((group, g) => {
       this.#groupOf.fill(g, this.#starts[g]!, this.#starts[g]! + group.train.length);

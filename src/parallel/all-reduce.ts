@@ -67,6 +67,8 @@ const MAX_SOCKET_PATH_BYTES = 107;
 /** Longest payload of a control frame. */
 const MAX_WORDS_BYTES = 4096;
 const CONNECT_RETRY_MILLIS = 15;
+/** The time to join is counted in so many parts. */
+const JOIN_PARTS = 10;
 /** How long a failed ring stays open for its last words, and how long a broken connection may still be explained by a peer. */
 const LAST_WORDS_MILLIS = 500;
 const HEARSAY_MILLIS = 60;
@@ -362,21 +364,24 @@ class SocketRing implements Ring {
   async join(): Promise<void> {
     const { folder, timeoutMillis } = this.#options;
     const path = socketPath(folder, this.rank);
-    const deadline = performance.now() + timeoutMillis;
     rmSync(path, { force: true });
     const server = createServer((socket) => this.#accept(socket));
     await listen(server, path);
     try {
       await new Promise<void>((resolve, reject) => {
-        const timer = setTimeout(() => this.#joinTimedOut(), timeoutMillis);
+        // However long this process is busy or stopped itself, it costs one part of the time: nobody else is blamed for it.
+        let left = JOIN_PARTS;
+        const timer = setInterval(() => {
+          if (--left === 0) this.#joinTimedOut();
+        }, timeoutMillis / JOIN_PARTS);
         this.#joined = () => {
           if (!this.#failure && !(this.#welcomed && this.#toNext)) return;
-          clearTimeout(timer);
+          clearInterval(timer);
           this.#joined = undefined;
           if (this.#failure) reject(this.#failure);
           else resolve();
         };
-        this.#connect(deadline);
+        this.#connect();
       });
     } finally {
       server.close();
@@ -390,8 +395,8 @@ class SocketRing implements Ring {
     else this.#fail(this.#next, "timeout", `did not join within ${seconds} s`);
   }
 
-  /** Connects to the previous rank, again and again until its socket is there. */
-  #connect(deadline: number): void {
+  /** Connects to the previous rank, again and again until its socket is there or the time to join is over. */
+  #connect(): void {
     if (this.#failure || this.#closed) return;
     const reader = new FrameReader({
       open: (header) => this.#openFromPrevious(header),
@@ -406,8 +411,8 @@ class SocketRing implements Ring {
     });
     const retry = (error: NodeJS.ErrnoException): void => {
       socket.destroy();
-      if (performance.now() < deadline && (error.code === "ENOENT" || error.code === "ECONNREFUSED" || error.code === "EAGAIN")) {
-        setTimeout(() => this.#connect(deadline), CONNECT_RETRY_MILLIS);
+      if (error.code === "ENOENT" || error.code === "ECONNREFUSED" || error.code === "EAGAIN") {
+        setTimeout(() => this.#connect(), CONNECT_RETRY_MILLIS);
       } else if (!this.#failure) this.#fail(this.#previous, "lost", `cannot be reached (${messageOf(error)})`);
     };
     socket.once("error", retry);

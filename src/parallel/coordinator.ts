@@ -412,7 +412,8 @@ export class WorkerPool {
     if (!first) throw new WorkerLost("no worker is left to write the checkpoint");
     const parts = state === undefined ? [] : others.map(({ process }) => process!.command({ kind: "stage", state }, "staged"));
     const staged = Object.assign({}, ...(await Promise.all(parts)).map(({ files }) => files)) as FileRecords;
-    await first.process!.command({ kind: "save", folder, notes, state, staged, record }, "saved");
+    const { step } = await first.process!.command({ kind: "save", folder, notes, state, staged, record }, "saved");
+    if (state !== undefined) for (const lineage of new Set(this.#lineages)) lineage.saved(state, step);
   }
 
   /** Ends all workers at once and clears away what lies about. */

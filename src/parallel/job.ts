@@ -12,6 +12,7 @@ import type { LoraSettings } from "../model/lora.ts";
 import type { RowSimilarity } from "../model/row-similarity.ts";
 import type { AdamATan2Settings } from "../optim/adam-atan2.ts";
 import type { Compilation } from "../trace/compilation.ts";
+import type { FirstRun } from "../trace/jit.ts";
 import type { Course, Progress, Until } from "../train/loop.ts";
 import type { Agreement } from "../vote/weighting.ts";
 import type { Diagnosis } from "./diagnosis.ts";
@@ -133,8 +134,8 @@ export interface SnapshotOrder {
   readonly everySeconds: number;
 }
 
-/** Why work failed: another rank was lost; a number was not finite; memory ran out; anything else. */
-export type FailureCause = "peer" | "diverged" | "memory" | "other";
+/** Why work failed: another rank was lost; a number was not finite; memory ran out; XLA and its cache don't go together; anything else. */
+export type FailureCause = "peer" | "diverged" | "memory" | "cache" | "other";
 
 /** One prediction to make: a test input of a task, or that of a pair which is trained on, under one of its variants. */
 export interface PredictionItem {
@@ -256,13 +257,13 @@ export type Report =
   | ({ readonly kind: "predicted"; readonly id: number; readonly predictions: readonly Prediction[]; readonly seconds: number } & Holding)
   /** something is slower than it could be */
   | { readonly kind: "warning"; readonly sentence: string }
-  /** a step with attention by cuDNN is about to run for the first time, or has done so or failed at it, alive */
-  | { readonly kind: "attention"; readonly underway: boolean }
+  /** a step is about to run for the first time, compiled, or has done so or failed at it, alive */
+  | ({ readonly kind: "first-run" } & FirstRun)
   | { readonly kind: "chosen" }
   | { readonly kind: "surveyed"; readonly survey: Survey }
   | { readonly kind: "diagnosed"; readonly diagnosis: Diagnosis }
   | { readonly kind: "staged"; readonly files: FileRecords }
-  | { readonly kind: "saved"; readonly folder: string }
+  | { readonly kind: "saved"; readonly folder: string; readonly step: number }
   /** a snapshot was written; with `problem`, it could not be */
   | {
       readonly kind: "snapshot";

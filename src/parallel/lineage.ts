@@ -16,6 +16,8 @@ export class Lineage {
   readonly #order: SnapshotOrder | undefined;
   /** where a state lies that the disk has no room for */
   #spare: string | undefined;
+  /** the training's own state, as it was saved last */
+  #saved: SnapshotEntry | undefined;
   /** snapshots that were found damaged, or from which training has diverged more than once */
   readonly #bad = new Set<string>();
 
@@ -34,8 +36,15 @@ export class Lineage {
   sources(): SnapshotEntry[] {
     const kept = this.#order ? listSnapshots(this.#order.folder) : [];
     const spare = this.#spare === undefined ? [] : listSnapshots(this.#spare);
-    const all = [...spare.filter(({ step }) => step > (kept[0]?.step ?? -1)), ...kept];
+    const newest = kept[0]?.step ?? -1;
+    const others = [...spare, ...(this.#saved ? [this.#saved] : [])].filter(({ step }) => step > newest);
+    const all = [...others.sort((a, b) => b.step - a.step), ...kept];
     return all.filter((entry) => !this.#bad.has(keyOf(entry)));
+  }
+
+  /** The training's state was saved: where snapshots are older, as on a disk without room for them, it is what to go on from. */
+  saved(folder: string, step: number): void {
+    this.#saved = { folder, step, sequence: step };
   }
 
   /** Training has diverged: the next attempt goes on with half the rates, from an older snapshot where the newest has led here before. */

@@ -20,6 +20,8 @@ export interface Training {
   readonly loop: TrainingLoop;
   /** float32[E]: what new puzzle rows begin with */
   readonly rowStart: Float32Array;
+  /** float32[CODE_COUNT * E]: codes of augmentations that new puzzle rows begin with, where there are any */
+  readonly startCodes?: Float32Array | undefined;
   /** the stream of examples */
   exampleAt(index: number): Example;
 }
@@ -34,12 +36,12 @@ export async function stageRows({ replica }: Training, stateFolder: string): Pro
 
 /** Writes a checkpoint and, where its folder is given, the training state: both count from the same instant on. */
 export async function saveTraining(training: Training, command: Extract<Command, { kind: "save" }>): Promise<void> {
-  const { replica, loop, rowStart } = training;
+  const { replica, loop, rowStart, startCodes } = training;
   const checkpoint = await stageTrunk(training, command);
   if (command.state === undefined) return checkpoint.place();
   const carry = { ...command.staged, ...(await stageRows(training, command.state)) };
   const { draws, plannedSteps } = loop;
-  const state = await trainingStateOf(replica, { draws, plannedSteps, rowStart, record: command.record ?? {} });
+  const state = await trainingStateOf(replica, { draws, plannedSteps, rowStart, startCodes, record: command.record ?? {} });
   saveTrainingState(command.state, state, { carry, checkpoint });
 }
 

@@ -1,4 +1,6 @@
 /** The place of one worker: its job, the process that does it now, and the losses so far. */
+
+import { withoutCache } from "../backend/compilation-cache.ts";
 import { monotonicSeconds } from "../budget/clock.ts";
 import { messageOf, UserError } from "../errors.ts";
 import type { Job } from "./job.ts";
@@ -7,11 +9,15 @@ import { type ReportOf, WorkerLost, WorkerProcess, WorkFailed } from "./worker-p
 
 /** A worker that is lost this often in one phase of the work is left out of it, unless it is the last one. */
 const MAX_LOSSES = 3;
+/** The last one too, where it never came to work by its own fault so often on end, or said so often on end that the same had gone wrong: it is no chance then. */
+const MAX_IN_VAIN = 5;
 /** Wait before a worker is started again: none the first time, then this, doubled each time. */
 const BACKOFF_SECONDS = 1;
 const MAX_BACKOFF_SECONDS = 30;
 /** Longest time a worker may take to start, load its engine and its checkpoint. */
-const START_SECONDS = 120;
+const START_SECONDS = 300;
+/** How long the process before it may take to let go of its GPU. */
+const EXIT_SECONDS = 10;
 
 /** What the pool is told. */
 export interface SlotWatcher {
@@ -36,12 +42,16 @@ export class Slot {
   startSeconds = 0;
   readonly rank: number;
   readonly #name: string;
-  readonly #environment: Readonly<Record<string, string>>;
+  #environment: Readonly<Record<string, string>>;
   readonly #patience: Patience;
   readonly #watcher: SlotWatcher;
   readonly #recovers: boolean;
   readonly #isLast: (slot: Slot) => boolean;
   #losses = 0;
+  /** losses on end before it was ready */
+  #unready = 0;
+  /** what it said that had gone wrong, and how often on end */
+  #complaint = { text: "", times: 0 };
   /** its process runs a step with attention by cuDNN for the first time */
   #triesAttention = false;
   #starting: Promise<boolean> | undefined;
@@ -91,6 +101,8 @@ export class Slot {
   async #startProcess(): Promise<boolean> {
     if (this.#losses > 1) await this.#pause(Math.min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (this.#losses - 2)));
     if (this.#ended || this.leftOut) return false;
+    await this.process?.ended(EXIT_SECONDS);
+    if (this.#ended || this.leftOut) return false;
     const began = monotonicSeconds();
     this.formed = false;
     this.step = undefined;
@@ -98,7 +110,7 @@ export class Slot {
     this.#triesAttention = false;
     const process = new WorkerProcess(this.#name, this.#environment, this.#patience, {
       report: (report) => {
-        if (report.kind === "attention") this.#triesAttention = report.underway;
+        if (report.kind === "first-run") this.#noteFirstRun(report);
         else this.#watcher.report(this.rank, report);
       },
       line: (text) => this.#watcher.line(this.rank, text),
@@ -109,6 +121,7 @@ export class Slot {
     try {
       this.ready = await process.command({ kind: "job", job: this.job }, "ready");
       this.startSeconds = monotonicSeconds() - began;
+      this.#unready = 0;
       return true;
     } catch (error) {
       this.fail(error);
@@ -131,6 +144,14 @@ export class Slot {
     }
     const memory = error instanceof WorkFailed && error.failure === "memory";
     const message = error instanceof WorkFailed && error.failure === "other" ? (error.trace ?? error.message) : messageOf(error);
+    if (error instanceof WorkFailed && error.failure === "cache") {
+      this.#environment = { ...this.#environment, ...withoutCache() };
+      this.#watcher.report(this.rank, {
+        kind: "warning",
+        sentence: `XLA compiles nothing here with its cache (${message}); from now on without (--xla-cache off does so at once)`,
+      });
+    }
+    if (error instanceof WorkFailed && error.failure === "other") this.#noteComplaint(`${error.message} ${error.step}`);
     this.process?.kill("failed");
     if (error instanceof UserError) {
       this.leftOut = error; // trying again would not help
@@ -141,7 +162,8 @@ export class Slot {
 
   /** Another chance for a worker that was left out. */
   forgive(): void {
-    this.#losses = 0;
+    this.#losses = this.#unready = 0;
+    this.#complaint = { text: "", times: 0 };
     if (!(this.leftOut instanceof UserError)) this.leftOut = undefined;
   }
 
@@ -152,13 +174,25 @@ export class Slot {
     this.#wake();
   }
 
+  #noteFirstRun({ underway, fused, failed }: ReportOf<"first-run">): void {
+    this.#triesAttention = fused && underway;
+    if (failed) this.job = composedJob(this.job).job; // for whoever takes its place: the failure may cost this process its GPU
+  }
+
+  /** The same, at the same step, comes again whoever is asked. */
+  #noteComplaint(text: string): void {
+    this.#complaint = { text, times: text === this.#complaint.text ? this.#complaint.times + 1 : 1 };
+  }
+
   #lose(error: WorkerLost): void {
     if (this.#ended) return;
+    if (this.ready === undefined && !error.byOthers) this.#unready++;
     this.formed = false;
     this.step = undefined;
     this.ready = undefined;
     this.#losses++;
-    if (!this.#recovers || (this.#losses >= MAX_LOSSES && !this.#isLast(this))) this.leftOut = error;
+    const isInVain = Math.max(this.#unready, this.#complaint.times) >= MAX_IN_VAIN;
+    if (!this.#recovers || isInVain || (this.#losses >= MAX_LOSSES && !this.#isLast(this))) this.leftOut = error;
     const { job, changed } = jobAfterLoss(this.job, error, this.#triesAttention);
     this.job = job;
     this.#watcher.lost(this, `${error.message}${changed}`, this.leftOut === undefined);
@@ -180,17 +214,23 @@ export class Slot {
  * @param triesAttention it was lost while attention by cuDNN ran for the first time
  */
 export function jobAfterLoss(job: Job, { outOfMemory }: WorkerLost, triesAttention: boolean): { job: Job; changed: string } {
-  const { compilation, composed = job } = job;
   const fewer = (microBatch: number): string => `${microBatch} rows at a time instead of ${job.microBatch}`;
   if (outOfMemory && job.microBatch > 1) {
     const microBatch = Math.ceil(job.microBatch / 2);
     return { job: { ...job, microBatch }, changed: `; ${fewer(microBatch)} from now on` };
   }
   if (outOfMemory || !triesAttention) return { job, changed: "" };
-  const microBatch = Math.min(job.microBatch, composed.microBatch);
-  const rows = microBatch < job.microBatch ? `, ${fewer(microBatch)}` : "";
+  const composed = composedJob(job);
+  const rows = composed.microBatch < job.microBatch ? `, ${fewer(composed.microBatch)}` : "";
   return {
-    job: { ...job, compilation: { ...compilation, attention: "composed" }, microBatch, recompute: composed.recompute },
+    job: composed.job,
     changed: ` while attention by cuDNN ran for the first time; this worker composes attention from now on, which is slower and takes more memory${rows} (--attention composed does so at once)`,
   };
+}
+
+/** The same job with composed attention, and in the rows planned for that. */
+function composedJob(job: Job): { job: Job; microBatch: number } {
+  const { compilation, composed = job } = job;
+  const microBatch = Math.min(job.microBatch, composed.microBatch);
+  return { job: { ...job, compilation: { ...compilation, attention: "composed" }, microBatch, recompute: composed.recompute }, microBatch };
 }

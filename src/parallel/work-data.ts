@@ -51,7 +51,7 @@ export function trunkOf(
   if (job.trunk.kind !== "checkpoint") {
     const rowStart = saved?.state.get("rowStart")?.data;
     const start: RowStart = (_, out) => rowStart && out.set(rowStart);
-    return { initial: initTrunk(job.model, random.fork("init")), start, startOf: () => start };
+    return { initial: initTrunk(job.model, random.fork("init")), start, startOf: () => start, codes: saved?.state.get("startCodes")?.data };
   }
   const { config, trunk, puzzleEmbedding, encoder: encoderWeights } = loadCheckpoint(job.trunk.folder);
   const initial = {

@@ -55,7 +55,15 @@ interface Start {
   readonly untrained: RowStart | undefined;
   readonly random: Random;
   readonly data: WorkData;
-  readonly saved: TrainingState | undefined;
+  /** see `Beginning` */
+  readonly startCodes: Float32Array | undefined;
+}
+
+/** The training state in a folder. @throws UserError where there is none */
+function stateIn(folder: string): { state: TrainingState; folder: string } {
+  const state = loadTrainingState(folder);
+  if (!state) throw new UserError(`${folder}: no training state here to resume`);
+  return { state, folder };
 }
 
 /** What a worker has once it knows its job. */
@@ -87,12 +95,13 @@ export class Work implements Laborer {
   static async begin(job: Job, send: (report: Report) => void, pulse: PulseSender): Promise<Work> {
     const engine = await startEngine(job.engine, { threads: job.threads });
     const warn = (sentence: string): void => send({ kind: "warning", sentence });
-    const running = stepRunner(job.engine, job.compilation, warn, (underway) => send({ kind: "attention", underway }));
+    const running = stepRunner(job.engine, job.compilation, warn, (run) => send({ kind: "first-run", ...run }));
     const onCpu = job.expectsGpu === true && !engine.usesGpu;
     if (onCpu) warn("the driver shows a GPU, but the engine does not use it and computes on the CPU; `trm doctor` may say why");
+    if (job.expectsGpu === false && job.engine === "tensorflow" && engine.usesGpu)
+      warn("the engine computes on a GPU though the driver showed none: workers may be sharing it");
     const random = createRandom(job.seed);
-    const saved = job.trunk.kind === "state" ? loadTrainingState(job.trunk.folder) : undefined;
-    if (job.trunk.kind === "state" && !saved) throw new UserError(`${job.trunk.folder}: no training state here to resume`);
+    const saved = job.trunk.kind === "state" ? stateIn(job.trunk.folder).state : undefined;
     const { prefixLength, ropeAxes } = job.model;
     const positionsOn = (side: number): Int32Array =>
       ropeAxes === 2 ? gridPositions(side, prefixLength) : canvasPositions(side, job.fullCanvas, prefixLength);
@@ -129,7 +138,12 @@ export class Work implements Laborer {
       warnings: data.plan.warnings,
     });
     const untrained = job.untrained && beginning.startOf(job.untrained);
-    return new Work(job, { settings, initial: beginning.initial, rowStart, untrained, random, data, saved }, send, pulse);
+    return new Work(
+      job,
+      { settings, initial: beginning.initial, rowStart, startCodes: beginning.codes, untrained, random, data },
+      send,
+      pulse,
+    );
   }
 
   get step(): number | undefined {
@@ -175,7 +189,7 @@ export class Work implements Laborer {
       case "save":
         this.#forgetRows();
         await saveTraining(this.#training, command);
-        return this.#send({ kind: "saved", folder: command.folder });
+        return this.#send({ kind: "saved", folder: command.folder, step: this.#replica.step });
     }
   }
 
@@ -208,7 +222,7 @@ export class Work implements Laborer {
 
   /** A replica at the job's beginning. */
   async #build(exchange: Exchange): Promise<void> {
-    const { settings, initial, rowStart, random, data, saved } = this.#start;
+    const { settings, initial, rowStart, random, data } = this.#start;
     if (data.competition) data.competition.chosen = undefined;
     const start = birthOf(this.#job, data, rowStart, random.fork("births"), () => this.#replica?.encoder);
     const rows = new PuzzleEmbedding(
@@ -227,7 +241,8 @@ export class Work implements Laborer {
       return example;
     };
     this.#loop = new TrainingLoop(this.#replica, this.#job.course, exampleAt, realClock(), { plannedSteps: this.#job.plannedSteps });
-    if (saved) await this.#takeUp(saved, (this.#job.trunk as { folder: string }).folder);
+    const saved = this.#job.trunk.kind === "state" ? stateIn(this.#job.trunk.folder) : undefined; // as it is now: rows are read as they are wanted
+    if (saved) await this.#takeUp(saved.state, saved.folder);
     this.#reference ??= { trunk: saved ? this.#replica.averagedTrunk() : initial.weights, step: this.#replica.step };
   }
 
@@ -266,21 +281,28 @@ export class Work implements Laborer {
   }
 
   get #training(): Training {
-    const { rowStart, data } = this.#start;
+    const { rowStart, startCodes, data } = this.#start;
     return {
       job: this.#job,
       replica: this.#replica,
       loop: this.#loop,
       rowStart: rowAtStart(this.#job, rowStart),
+      startCodes,
       exampleAt: (index) => data.exampleAt(index),
     };
   }
 
   #state(): Promise<TrainingState> {
-    const { replica, loop, rowStart } = this.#training;
+    const { replica, loop, rowStart, startCodes } = this.#training;
     const { draws, plannedSteps, stepSeconds } = loop;
     const chosenStarts = this.#start.data.competition?.chosen;
-    return trainingStateOf(replica, { draws, plannedSteps, rowStart, record: { stepSeconds, ...(chosenStarts && { chosenStarts }) } });
+    return trainingStateOf(replica, {
+      draws,
+      plannedSteps,
+      rowStart,
+      startCodes,
+      record: { stepSeconds, ...(chosenStarts && { chosenStarts }) },
+    });
   }
 
   /** Lets go of puzzle rows whose life is over in every row of the batch. */
@@ -307,6 +329,7 @@ export class Work implements Laborer {
   #countTasks(): (puzzleId: number, lmLoss: number, exact: boolean) => void {
     const taskOf = this.#taskOf();
     return (puzzleId, lmLoss, exact) => {
+      if (puzzleId === ENCODED) return; // a row of no task's own
       const task = taskOf(this.#replica.rows.partsOf(puzzleId)[0]!);
       if (task !== undefined) this.#tasks.add(task, lmLoss, exact);
     };

@@ -1,6 +1,7 @@
 /** One worker process as its parent sees it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { monotonicSeconds } from "../budget/clock.ts";
 import { UserError } from "../errors.ts";
@@ -15,7 +16,7 @@ export type ReportOf<Kind extends Report["kind"]> = Extract<Report, { kind: Kind
 /** What is told of a process without being asked for. */
 export interface ProcessWatcher {
   /** a report that answers no command */
-  report(report: ReportOf<"progress" | "warning" | "snapshot" | "attention">): void;
+  report(report: ReportOf<"progress" | "warning" | "snapshot" | "first-run">): void;
   /** a line that the process, or a library in it, wrote to its standard output or error */
   line(text: string): void;
   /** the process is gone though nobody ended it, or was ended because it hung */
@@ -29,6 +30,8 @@ export class WorkerLost extends Error {
     message: string,
     /** the kernel ended it, or it ended itself, because memory ran out */
     readonly outOfMemory = false,
+    /** somebody else ended it */
+    readonly byOthers = false,
   ) {
     super(message);
   }
@@ -129,6 +132,15 @@ export class WorkerProcess {
     if (verdict !== undefined) this.giveUp(verdict);
   }
 
+  /** Resolves once the process has ended, or after so long: until then it may hold what the next one needs. */
+  async ended(seconds: number): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null || this.child.pid === undefined) return;
+    const over = new AbortController();
+    const exit = new Promise((resolve) => this.child.once("exit", resolve));
+    await Promise.race([exit, sleep(1000 * seconds, undefined, { signal: over.signal, ref: false }).catch(() => {})]);
+    over.abort();
+  }
+
   /** Ends the process as one that is lost. */
   giveUp(why: string): void {
     this.#lose(why);
@@ -155,8 +167,10 @@ export class WorkerProcess {
     else if (report.kind === "failed") {
       const { message, user, cause, step, stack } = report;
       this.#settle((waiting) => waiting.reject(user ? new UserError(message) : new WorkFailed(message, cause, step, stack)));
-    } else if (report.kind === "progress" || report.kind === "warning" || report.kind === "snapshot" || report.kind === "attention")
+    } else if (report.kind === "progress" || report.kind === "warning" || report.kind === "snapshot" || report.kind === "first-run") {
+      if (report.kind === "first-run") this.#vigil.compiling(report.underway, monotonicSeconds());
       this.#watcher.report(report);
+    }
   }
 
   #settle(settle: (waiting: { resolve: (report: Report) => void; reject: (error: Error) => void }) => void): void {
@@ -171,12 +185,12 @@ export class WorkerProcess {
     const killed = signal === "SIGKILL" && (countOomKills() ?? 0) > (this.#oomKills ?? 0);
     const outOfMemory = killed || (ABORTS.has(signal) && this.#saidOutOfMemory);
     const how = signal ? `ended by ${signal}` : `ended with exit status ${code}`;
-    this.#lose(outOfMemory ? `${how}: out of memory` : how, outOfMemory);
+    this.#lose(outOfMemory ? `${how}: out of memory` : how, outOfMemory, !outOfMemory && signal === "SIGKILL");
   }
 
-  #lose(how: string, outOfMemory = false): void {
+  #lose(how: string, outOfMemory = false, byOthers = false): void {
     if (this.lost) return;
-    this.lost = new WorkerLost(`${this.#name} ${how}`, outOfMemory);
+    this.lost = new WorkerLost(`${this.#name} ${how}`, outOfMemory, byOthers);
     this.#watcher.lost(this.lost);
     this.#settle((waiting) => waiting.reject(this.lost!));
   }

@@ -9,7 +9,7 @@ import { Work } from "./work.ts";
 
 /**
  * Set by tests of the way back from a training that diverges: the signal SIGUSR2 makes the next step do so. `attention` ends the process
- * where attention by cuDNN would run for the first time, as an error in native code does.
+ * where attention by cuDNN would run for the first time, as an error in native code does; `start` where TensorFlow would be loaded.
  */
 const FAULT_VARIABLE = "TRM_FAULT_INJECTION";
 
@@ -17,7 +17,7 @@ const FAULT_VARIABLE = "TRM_FAULT_INJECTION";
 export async function serveParent(): Promise<void> {
   const send = (report: Report): void => {
     if (process.connected) process.send!(report);
-    if (report.kind === "attention" && report.underway && process.env[FAULT_VARIABLE] === "attention") process.abort();
+    if (report.kind === "first-run" && report.fused && report.underway && process.env[FAULT_VARIABLE] === "attention") process.abort();
   };
   process.on("disconnect", () => process.exit(0)); // the parent is gone: nothing here is worth going on for
   const pulse = startPulse();
@@ -41,6 +41,7 @@ export async function serveParent(): Promise<void> {
     if (command.kind === "abandon") return work?.abandon();
     queue = queue
       .then(async () => {
+        if (command.kind === "job" && command.job.engine === "tensorflow" && process.env[FAULT_VARIABLE] === "start") process.abort();
         if (command.kind === "job") work = await (command.job.rehearsal ? Sleeper : Work).begin(command.job, send, pulse);
         else if (!work) throw new Error(`${command.kind} before a job`);
         else await work.obey(command);

@@ -1,5 +1,5 @@
 /** Pre-training on real and generated tasks: the course of a run, from the first step to the written checkpoint. */
-import { existsSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { chooseEngine, workerEnvironment } from "../backend/choose.ts";
@@ -11,6 +11,7 @@ import { formatDuration } from "../budget/duration.ts";
 import { describeMemory } from "../budget/memory.ts";
 import type { CheckpointConfig } from "../checkpoint/config.ts";
 import { CONFIG_FILE, loadCheckpoint } from "../checkpoint/load.ts";
+import { removeSnapshots } from "../checkpoint/snapshots.ts";
 import { finishCheckpoint, type Json } from "../checkpoint/training-state.ts";
 import { PRESETS } from "../config/presets.ts";
 import { PRETRAINING_RECIPES } from "../config/pretraining.ts";
@@ -24,7 +25,7 @@ import type { EncoderConfig } from "../model/encoder-config.ts";
 import { relative } from "../model/moved.ts";
 import { WorkerPool } from "../parallel/coordinator.ts";
 import { learningPoint } from "../parallel/learning-point.ts";
-import { attentionOn, mayUseXla } from "../trace/compilation.ts";
+import { attentionOn, mayUseXla, precisionOn } from "../trace/compilation.ts";
 import { CurvePoint } from "../train/curve-point.ts";
 import type { Progress } from "../train/loop.ts";
 import { evaluate } from "./evaluation.ts";
@@ -68,7 +69,9 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   const maxSteps = courseSteps(request, saved, set.epochPairs);
   const devices = engine.engine === "tensorflow" ? gpuIds() : [];
   const gpus = devices.length;
-  const attention = attentionOn(request.attention, gpus > 0 ? leastCapability() : undefined);
+  const capability = gpus > 0 ? leastCapability() : undefined;
+  const attention = attentionOn(request.attention, capability);
+  const precision = precisionOn(request.precision, capability);
   const workers = Math.min(request.workers ?? Math.max(1, gpus), settings.batchSize);
   const threads =
     request.threads ??
@@ -77,7 +80,7 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   const cache = mayUseXla(request, gpus) ? compilationCache({ location: engine.location, asked: request.xlaCache, warn: unkept }) : {};
   const memoryBytes = memoryShare({ engine: engine.engine, workers, gpus: gpuMemory(gpus) });
   const { job, memory } = jobOf(
-    { ...request, attention },
+    { ...request, attention, precision },
     model,
     set,
     maxSteps,
@@ -94,7 +97,7 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   if (request.resume !== undefined) finishCheckpoint(request.resume, out);
   // Lost workers come back from snapshots of this process; what an earlier one left is older than the state, or newer than it.
   const snapshots = request.state === undefined ? undefined : join(request.state, "snapshots");
-  if (snapshots !== undefined) rmSync(snapshots, { recursive: true, force: true });
+  if (snapshots !== undefined) removeSnapshots(snapshots);
   const run = new Pretraining(request, saved, clock, log, { model, encoder: encoder?.config }, set, maxSteps);
   const { pool, ready: started } = WorkerPool.start(
     Array.from({ length: workers }, () => job),
@@ -133,7 +136,7 @@ export async function pretrain(request: PretrainRequest, saved: SavedRun | undef
   } finally {
     for (const signal of ENDING_SIGNALS) process.off(signal, stop);
     pool.kill();
-    if (snapshots !== undefined) rmSync(snapshots, { recursive: true, force: true });
+    if (snapshots !== undefined) removeSnapshots(snapshots);
     log.close();
   }
 }

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { withoutAnswers } from "../arc/task.ts";
 import { type MemoryPlan, planMemory } from "../budget/memory.ts";
+import { parseModelConfig } from "../checkpoint/config.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import type { Pretraining } from "../config/pretraining.ts";
 import { CODE_COUNT } from "../data/augmentation-codes.ts";
@@ -110,7 +111,7 @@ export function modelOf({ settings, from, given }: PretrainRequest, saved: Saved
     ropeAxes: settings.ropeAxes === "1" ? 1 : 2,
     rmsNormEps: 1e-5,
   };
-  if (!before) return asked;
+  if (!before) return parseModelConfig(asked, "the model that was asked for");
   const cycles = ["hCycles", "lCycles", "haltMaxSteps"] as const;
   const others = ["hiddenSize", "numHeads", "lLayers", "innerMultiple", "prefixLength", "ropeAxes", "ropeTheta"] as const;
   const wrong = others.filter((name) => given.has(name) && asked[name] !== before[name]);

@@ -3,14 +3,14 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 import type { EngineName } from "../backend/select.ts";
 import { UserError } from "../errors.ts";
-import { AttentionTrial, jit } from "./jit.ts";
+import { AttentionTrial, type FirstRun, jit } from "./jit.ts";
 import { type MakeReady, opByOp } from "./ready-step.ts";
 
 /** `auto`: XLA on a GPU, TensorFlow's graph on a CPU, op by op on wasm. */
 export const COMPILE_MODES = ["auto", "xla", "graph", "off"] as const;
 export type CompileMode = (typeof COMPILE_MODES)[number];
 
-/** Of matrix products and attention; everything else is float32. `auto`: bf16 on a GPU, float32 elsewhere. */
+/** Of matrix products and attention; everything else is float32. `auto`: bf16 on a GPU that has it, float32 elsewhere. */
 export const PRECISIONS = ["auto", "float32", "bf16"] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
@@ -25,8 +25,8 @@ export interface Compilation {
   readonly attention?: AttentionMode | undefined;
 }
 
-/** GPUs of a lower compute capability have no attention by cuDNN. */
-const FUSED_CAPABILITY = 8;
+/** GPUs of a lower compute capability have neither attention by cuDNN nor arithmetic in bf16. */
+const LEAST_CAPABILITY = 8;
 
 /**
  * The attention to plan and work with on GPUs that are known this far.
@@ -34,7 +34,12 @@ const FUSED_CAPABILITY = 8;
  * @param capability least compute capability among them; undefined where it is not known
  */
 export function attentionOn(asked: AttentionMode = "auto", capability: number | undefined): AttentionMode {
-  return asked === "auto" && capability !== undefined && capability < FUSED_CAPABILITY ? "composed" : asked;
+  return asked === "auto" && capability !== undefined && capability < LEAST_CAPABILITY ? "composed" : asked;
+}
+
+/** The precision to plan and work with on such GPUs. */
+export function precisionOn(asked: Precision, capability: number | undefined): Precision {
+  return asked === "auto" && capability !== undefined && capability < LEAST_CAPABILITY ? "float32" : asked;
 }
 
 /** Whether XLA may be what compiles, as far as a process can tell that starts no engine. */
@@ -65,14 +70,14 @@ const OP_BY_OP = {
  * What was chosen, on the engine that this process started.
  *
  * @param warn     is told why something runs slower than it could
- * @param underway is told before and after each first run of a step with attention by cuDNN: what may end the process
+ * @param tell     is told before and after each first run of a step, by whoever can start the process again where it ends it
  * @throws UserError where the engine can't do what was asked for by name
  */
 export function stepRunner(
   engine: EngineName,
   { compile, precision, attention = "auto" }: Compilation,
   warn: (sentence: string) => void,
-  underway?: (underway: boolean) => void,
+  tell?: (run: FirstRun) => void,
 ): StepRunner {
   if (engine === "wasm") {
     if (compile !== "auto" && compile !== "off")
@@ -94,8 +99,15 @@ export function stepRunner(
   const inBfloat16 = precision === "bf16" || (precision === "auto" && onGpu);
   const fusedAttention = attention !== "composed" && (onGpu || attention === "fused") && target === "xla" && inBfloat16;
   if (attention === "fused" && !fusedAttention) warn("--attention fused: the engine computes on the CPU; attention is composed");
-  const trial = new AttentionTrial(underway);
-  const options = { target, precision: inBfloat16 ? "bfloat16" : "float32", fusedAttention, trial, warn } as const;
+  const trial = new AttentionTrial(tell);
+  const options = {
+    target,
+    precision: inBfloat16 ? "bfloat16" : "float32",
+    fusedAttention,
+    trial,
+    warn,
+    mayRestart: tell !== undefined,
+  } as const;
   return {
     makeReady: (name, step) => jit(name, step, options),
     compiled: true,

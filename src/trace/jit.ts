@@ -1,18 +1,32 @@
 /** A pure function of tensors, compiled when it is first called, once per shape of its inputs. */
 import type * as tf from "@tensorflow/tfjs-core";
-import { clearOwnCache, sealOwnCache } from "../backend/compilation-cache.ts";
+import { clearOwnCache, hasOwnCache, sealOwnCache } from "../backend/compilation-cache.ts";
 import { messageOf } from "../errors.ts";
 import { type CompiledStep, type CompileOptions, compile } from "./compile.ts";
 import { isFusedAttention } from "./fused-attention.ts";
 import { printType, type ValueType } from "./graph.ts";
 import { asItComes, isOutOfMemory, type ReadyStep, type Step } from "./ready-step.ts";
 
+/** A step's first run, in which it is compiled: about to begin, or over. */
+export interface FirstRun {
+  readonly underway: boolean;
+  /** it has attention by cuDNN, which an error in native code may end with the process */
+  readonly fused: boolean;
+  /** attention by cuDNN has failed in it, though the process lives on */
+  readonly failed?: boolean;
+}
+
 /** What came of attention by cuDNN so far, for all steps of a process: where it has failed once it is not tried again. */
 export class AttentionTrial {
   hasFailed = false;
 
-  /** @param underway is told before and after each first run, which an error in native code may end with the process */
-  constructor(readonly underway: (underway: boolean) => void = () => {}) {}
+  /** @param tell is told before and after each first run of a step */
+  constructor(readonly tell: (run: FirstRun) => void = () => {}) {}
+}
+
+/** XLA compiles nothing in this process, which keeps what it compiles: without that it may. */
+export class CacheSuspected extends Error {
+  override readonly name = "CacheSuspected";
 }
 
 export interface JitOptions extends CompileOptions {
@@ -20,6 +34,8 @@ export interface JitOptions extends CompileOptions {
   readonly trial?: AttentionTrial;
   /** is told, once per shape and reason, why something runs slower than it could */
   readonly warn: (sentence: string) => void;
+  /** whoever asks can start this process again, with another environment: then `CacheSuspected` may be thrown */
+  readonly mayRestart?: boolean;
 }
 
 /** The fastest way first. */
@@ -39,20 +55,27 @@ const PASSING = ["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"];
  * @param name of the step, for warnings
  * @throws what the step throws op by op, and errors of running out of memory, which running it otherwise would not mend
  */
-export function jit(name: string, step: Step, { warn, trial = new AttentionTrial(), ...options }: JitOptions): ReadyStep {
+export function jit(
+  name: string,
+  step: Step,
+  { warn, trial = new AttentionTrial(), mayRestart = false, ...options }: JitOptions,
+): ReadyStep {
   const compiled = new Map<string, CompiledStep | "op by op">();
 
   /** Compiles and runs for the first time: XLA compiles no sooner than that. */
   const firstRun = (key: string, inputs: tf.Tensor[]): tf.Tensor[] => {
     const attempts = attemptsAt(options, trial);
     let cleared = false;
+    let refusal: string | undefined; // by XLA
     for (let attempt = attempts.shift(); attempt; attempt = attempts.shift()) {
       let candidate: CompiledStep | undefined;
       let fused = false;
+      let failed = false;
+      if (attempt.target === "graph" && refusal !== undefined && mayRestart && hasOwnCache()) throw new CacheSuspected(refusal);
       try {
         candidate = compile(step, inputs, attempt);
         fused = candidate.graph.nodes.some(isFusedAttention);
-        if (fused) trial.underway(true);
+        trial.tell({ underway: true, fused });
         const results = candidate.run(inputs);
         compiled.set(key, candidate);
         if (attempt.target !== "graph") sealOwnCache();
@@ -60,6 +83,7 @@ export function jit(name: string, step: Step, { warn, trial = new AttentionTrial
       } catch (error) {
         candidate?.dispose();
         if (isOutOfMemory(error)) throw error;
+        if (attempt.target !== "graph") refusal = messageOf(error);
         if (PASSING.includes((error as NodeJS.ErrnoException).code ?? "")) {
           warn(`${name} runs op by op this once: ${messageOf(error)}`);
           return asItComes(step, inputs);
@@ -70,7 +94,7 @@ export function jit(name: string, step: Step, { warn, trial = new AttentionTrial
           continue;
         }
         if (fused) {
-          trial.hasFailed = true;
+          failed = trial.hasFailed = true;
           warn(
             `${name}: attention by cuDNN fails here; it is composed from now on, which is slower and takes more memory (--attention composed does so at once): ${messageOf(error)}`,
           );
@@ -80,7 +104,7 @@ export function jit(name: string, step: Step, { warn, trial = new AttentionTrial
         const how = attempt.target === undefined ? "" : ` (${attempt.target})`;
         warn(`${name} does not run compiled${how}: ${messageOf(error)}`);
       } finally {
-        if (fused) trial.underway(false);
+        trial.tell({ underway: false, fused, ...(failed && { failed }) });
       }
     }
     compiled.set(key, "op by op");

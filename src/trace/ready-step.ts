@@ -29,7 +29,11 @@ export function asItComes(step: Step, inputs: tf.Tensor[]): tf.Tensor[] {
   }
 }
 
+/** TensorFlow's, XLA's and CUDA's words for it. `Dst tensor`: what a GPU without room says of a tensor that comes from the host. */
+const OUT_OF_MEMORY =
+  /out of memory|OOM when allocating|RESOURCE_EXHAUSTED|Dst tensor is not initialized|CUDA_ERROR_OUT_OF_MEMORY|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED|Invalid TF_Status: 8\b/i;
+
 /** Whether a step gave up for want of memory; fewer rows may help. */
 export function isOutOfMemory(error: unknown): boolean {
-  return /out of memory|OOM when allocating|RESOURCE_EXHAUSTED/i.test(messageOf(error));
+  return OUT_OF_MEMORY.test(messageOf(error));
 }

@@ -10,6 +10,8 @@ export interface TrainerState {
   readonly draws: Int32Array;
   /** float32[E]: what new puzzle rows begin with */
   readonly rowStart: Float32Array;
+  /** float32[CODE_COUNT * E]: codes that they begin with besides, where there are any */
+  readonly startCodes?: Float32Array | undefined;
   /** steps that the course has at the moment */
   readonly plannedSteps: number;
   /** what else is wanted back, word for word */
@@ -23,9 +25,18 @@ const ENCODER_PREFIX = "encoder.";
 const ROWS_AT_A_TIME = 1024;
 
 /** What `saveTrainingState` writes of a replica: weights, moments, average, puzzle rows, and the step. */
-export async function trainingStateOf(replica: Replica, { draws, rowStart, plannedSteps, record }: TrainerState): Promise<TrainingState> {
+export async function trainingStateOf(
+  replica: Replica,
+  { draws, rowStart, startCodes, plannedSteps, record }: TrainerState,
+): Promise<TrainingState> {
   const encoder = Object.entries((await replica.encoder?.read()) ?? {}).map(([name, data]) => [ENCODER_PREFIX + name, data] as const);
-  const trunk = { ...(await replica.trunk()), ...(await replica.buffers()), rowStart, ...Object.fromEntries(encoder) };
+  const trunk = {
+    ...(await replica.trunk()),
+    ...(await replica.buffers()),
+    rowStart,
+    ...(startCodes && { startCodes }),
+    ...Object.fromEntries(encoder),
+  };
   const ids = replica.rows.touched().sort((a, b) => a - b);
   const { size } = replica.rows;
   return {
