@@ -13,7 +13,9 @@ export interface EventLog {
   emit(level: LogLevel, name: string, text: string, fields?: Record<string, unknown>): void;
   /** where standard error is a terminal that somebody looks at: lines there that are renewed in place, instead of those of `progress` */
   readonly live?: LiveBlock | undefined;
-  /** writes out what is buffered */
+  /** what was held back goes into the file from now on */
+  release?(): void;
+  /** writes out what is buffered, but for what is held back */
   close(): void;
 }
 
@@ -35,11 +37,14 @@ export function openEventLog(options: {
   readonly level: LogLevel;
   /** show progress in place, where there is a terminal for it */
   readonly live?: boolean;
+  /** hold back what goes into the file until `release`: it may come to nothing */
+  readonly held?: boolean;
   seconds(): number;
 }): EventLog {
   const shown = ORDER.indexOf(options.level);
   const live = options.live && shown >= ORDER.indexOf("info") ? liveBlock() : undefined;
   let file: AppendFile | undefined;
+  let held: Buffer[] | undefined = options.held ? [] : undefined;
   if (options.file !== undefined) {
     mkdirSync(dirname(options.file), { recursive: true });
     closeSync(openSync(options.file, "a"));
@@ -49,7 +54,7 @@ export function openEventLog(options: {
     file &&
     pino(
       { level: "debug", base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: "text" },
-      { write: (line: string) => file.append(Buffer.from(line)) },
+      { write: (line: string) => (held ? held.push(Buffer.from(line)) : file.append(Buffer.from(line))) },
     );
   return {
     live,
@@ -61,6 +66,10 @@ export function openEventLog(options: {
       const line = `[${seconds.toFixed(1).padStart(6)} s] ${mark}${text}`;
       if (live) live.print(line);
       else console.error(line);
+    },
+    release() {
+      for (const line of held ?? []) file?.append(line);
+      held = undefined;
     },
     close() {
       live?.show([]);

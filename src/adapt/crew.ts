@@ -1,12 +1,11 @@
 /** The workers of a run: started, watched, and told of in the log. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
 import type { Clock } from "../budget/clock.ts";
 import { boundedShare } from "../budget/planner.ts";
 import { messageOf } from "../errors.ts";
 import type { EventLog } from "../events.ts";
 import { identityOf, type ProcessIdentity } from "../files/processes.ts";
+import { makeTemporaryFolder } from "../files/temporary-folder.ts";
 import { MetricsFile } from "../metrics/metrics-file.ts";
 import { WorkerPool } from "../parallel/coordinator.ts";
 import { CurvePoint } from "../train/curve-point.ts";
@@ -54,7 +53,7 @@ export class Crew {
     this.#surroundings = surroundings;
     this.#meterEvery = Math.max(METRICS_SECONDS, request.budgetSeconds / METRICS_LINES);
     const { log, state, progress, clock } = surroundings;
-    this.#temporary = state.snapshots === undefined ? mkdtempSync(join(tmpdir(), "trm-snapshots-")) : undefined;
+    this.#temporary = state.snapshots === undefined ? makeTemporaryFolder("trm-snapshots-") : undefined;
     for (const warning of setup.warnings) log.emit("warn", "canvas", warning);
     log.emit("info", "start", setup.description);
     const { pool, ready } = WorkerPool.start(setup.jobs, request.joined, {

@@ -85,6 +85,7 @@ export async function chooseStarts(
     record.note({ steps: step });
     if (first.why !== "deadline" || now() + 2 * first.stepSeconds >= until) break; // a first step that compiles can end it too early
   }
+  let scored = 0;
   const sums = tasks.map(() => starts.map(() => ({ loss: 0, made: 0 })));
   await pool.predict(items, {
     actSteps: plan.actSteps,
@@ -96,7 +97,9 @@ export async function chooseStarts(
         const sum = sums[task]![start!]!;
         sum.loss += lmLoss!;
         sum.made++;
+        scored++;
       }
+      progress.predicted({ made: scored, of: items.length }, "starts scored");
     },
   });
   if (context.stopped()) return true;

@@ -72,6 +72,9 @@ export function leftOutItems({ tasks, pairs }: LeftOut, variants: number): Predi
   ).flat();
 }
 
+/** Before the training it may take this share of what is left. */
+const FIRST_SHARE = 0.08;
+
 /** Predicts the pairs held back with what was learned so far. @returns undefined where there is none, or no time for any */
 export async function measureLeftOut(
   context: RunContext,
@@ -79,11 +82,12 @@ export async function measureLeftOut(
   step: number,
   actSteps: number,
 ): Promise<LeftOutScore | undefined> {
-  const { request, setup, log, now, deadline, clock, learning } = context;
+  const { request, setup, log, progress, now, deadline, clock, learning } = context;
   const { leftOut } = request;
   const items = leftOut ? leftOutItems(leftOut, setup.variants) : [];
   if (!leftOut || items.length === 0) return undefined;
   const began = now();
+  const ends = step > 0 ? deadline : began + FIRST_SHARE * (deadline - began);
   const tally = new Tally();
   const sums = { made: 0, right: 0, loss: 0 };
   const byTask = new TaskMeans();
@@ -92,7 +96,7 @@ export async function measureLeftOut(
     actSteps,
     chunk: Math.max(1, Math.min(setup.microBatch, Math.ceil(items.length / pool.alive.length))),
     owner: ownersOf(request),
-    goOn: () => !context.stopped() && now() < deadline,
+    goOn: () => !context.stopped() && now() < ends,
     arrived: (predictions) => {
       for (const { task, testIndex, variant, rows, cols, cells, qHaltLogit, lmLoss } of predictions) {
         const { id, test } = leftOut.tasks[task]!;
@@ -106,6 +110,7 @@ export async function measureLeftOut(
         judged.push({ qHaltLogit, right, order: `${task}:${testIndex}:${variant}` });
         tally.add({ taskId: id, testIndex: place, grid, qHaltLogit, order: variant });
       }
+      progress.predicted({ made: sums.made, of: items.length }, "predictions of pairs held back");
     },
   });
   if (sums.made === 0) return undefined;

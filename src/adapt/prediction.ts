@@ -51,7 +51,7 @@ export async function predict(context: RunContext, pool: WorkerPool, plan: Plan,
       costs.note(canvasOf(predictions[0]!.task), predictions.length, seconds);
       made += predictions.length;
       answers.count(predictions);
-      progress.predicted({ made, of: rounds.length, decided: decided(), testInputs: items.length });
+      progress.predicted({ made, of: rounds.length }, "predictions", { decided: decided(), testInputs: items.length });
       if (now() - written <= Math.max(WRITE_SECONDS, answers.writeSeconds / WRITE_SHARE)) return;
       answers.write();
       written = now();

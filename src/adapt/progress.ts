@@ -127,9 +127,13 @@ export class RunProgress {
     this.#steps[rank]!.heardAt = this.#clock.now();
   }
 
-  /** Predictions came in. `decided`: test inputs that are not predicted any more, since their two answers can't change. */
-  predicted({ made, of, decided, testInputs }: Record<"made" | "of" | "decided" | "testInputs", number>): void {
-    this.#told = `${made}/${of} predictions, ${decided}/${testInputs} test inputs decided`;
+  /** Predictions came in, of which kind. `decided`: test inputs that are not predicted any more, since their two answers can't change. */
+  predicted(
+    { made, of }: Record<"made" | "of", number>,
+    kind = "predictions",
+    { decided, testInputs }: Partial<Record<"decided" | "testInputs", number>> = {},
+  ): void {
+    this.#told = `${made}/${of} ${kind}${decided === undefined ? "" : `, ${decided}/${testInputs} test inputs decided`}`;
     this.#draw();
     this.#tell(this.#told, { made, of, decided, testInputs });
   }

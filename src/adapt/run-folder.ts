@@ -1,6 +1,6 @@
 /** The folder of a run: what was asked for, how far it has come, its votes and snapshots; for whoever looks on, and for `--resume`. */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as z from "zod";
 import type { Task } from "../arc/task.ts";
@@ -18,6 +18,10 @@ const VOTES_FILE = "votes.bin";
 /** See `metrics/metrics-file.ts`. */
 const METRICS = ["metrics.jsonl", "tensorboard", LEARNING_FILE];
 const SNAPSHOT_FOLDER = "snapshot";
+/** A run's own, but for its submission, its log and its page, which take the place of those before. */
+const OWN_FILES = [CONFIG_FILE, RECORD_FILE, VOTES_FILE, SNAPSHOT_FOLDER, "candidates.json", ...METRICS];
+/** An unfinished run in whose folder another one has begun. */
+const ASIDE_FOLDER = "previous";
 const LOCK_FILE = "run.lock";
 /** Tells in a worker's environment whose it is. */
 const FOLDER_VARIABLE = "TRM_RUN_DIR";
@@ -99,14 +103,33 @@ export class RunFolder {
     }
   }
 
-  /** Forgets the run that the folder holds and notes that a new one begins. */
-  begin(config: Omit<RunConfig, "format" | "formatVersion" | "began">, clock: Clock): void {
-    for (const name of [CONFIG_FILE, RECORD_FILE, VOTES_FILE, SNAPSHOT_FOLDER, "candidates.json", ...METRICS])
-      rmSync(join(this.path, name), { recursive: true, force: true });
+  /**
+   * Notes that a new run begins. What one that has not come to its end has left is set aside, in the place of what was there before; anything else is
+   * forgotten.
+   *
+   * @returns where an unfinished run lies now, if there was one
+   */
+  begin(config: Omit<RunConfig, "format" | "formatVersion" | "began">, clock: Clock): string | undefined {
+    const aside = this.#setAside();
+    for (const name of OWN_FILES) rmSync(join(this.path, name), { recursive: true, force: true });
     const { processStart, timeScale } = clock;
     const began = { bootId: bootId(), monotonicStart: processStart, elapsedSeconds: clock.now(), wallMillis: Date.now(), timeScale };
     const whole = { format: "trm-run-config", formatVersion: 1, began, ...config };
     writeFileAtomically(join(this.path, CONFIG_FILE), `${JSON.stringify(whole, null, 2)}\n`);
+    return aside;
+  }
+
+  #setAside(): string | undefined {
+    const record = readRunRecord(join(this.path, RECORD_FILE), () => 0);
+    if (!record || record.notes.phase === "done" || (record.notes.steps === 0 && !existsSync(join(this.path, SNAPSHOT_FOLDER))))
+      return undefined;
+    const aside = join(this.path, ASIDE_FOLDER);
+    rmSync(aside, { recursive: true, force: true });
+    mkdirSync(aside);
+    for (const name of OWN_FILES) if (existsSync(join(this.path, name))) renameSync(join(this.path, name), join(aside, name));
+    const submission = join(this.path, "submission.json"); // stands until there is another
+    if (existsSync(submission)) copyFileSync(submission, join(aside, "submission.json"));
+    return aside;
   }
 
   /**

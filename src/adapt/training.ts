@@ -96,7 +96,7 @@ async function interim(
   pool: WorkerPool,
   { plan, number, step }: { plan: Plan; number: number; step: number },
 ): Promise<number | undefined> {
-  const { request, setup, answers, log, now, deadline } = context;
+  const { request, setup, answers, log, progress, now, deadline } = context;
   const began = now();
   answers.beginStage(`interim ${number}`);
   const items = Array.from({ length: plan.interims.rounds }, (_, variant) => itemsOf(request.chosen, variant)).flat();
@@ -111,6 +111,7 @@ async function interim(
       spent += seconds;
       made += predictions.length;
       answers.count(predictions);
+      progress.predicted({ made, of: items.length }, "interim predictions");
     },
   });
   answers.write();

@@ -46,6 +46,7 @@ export async function zeroRound(context: RunContext, pool: WorkerPool): Promise<
     spent += seconds;
     made += predictions.length;
     answers.count(predictions);
+    progress.predicted({ made: answers.votes, of: items.length }, "first answers");
   };
   const owner = ownersOf(request);
   const base = { actSteps: setup.actSteps, owner, goOn: () => now() < deadline, arrived };

@@ -24,9 +24,13 @@ declare const VERSION: string;
 /** What Kaggle's names are made of. */
 const NAME = /^[a-z0-9][a-z0-9_-]*$/i;
 
-/** Options of `run` that the notebook finds out. */
-const OWN =
-  "challenges checkpoint solutions out run-dir resume budget started-at engine workers json plan-only shard device time-scale".split(" ");
+/** Options of `run` that the notebook finds out, that would be others there, or that would keep it from going on with less. */
+const OWN = [
+  ..."challenges checkpoint solutions out run-dir resume budget started-at engine workers json plan-only shard device time-scale".split(
+    " ",
+  ),
+  ..."quiet log-level require-gpus strict tasks limit config tf-lib xla-cache".split(" "),
+];
 
 export const bundleCommand: CommandModule<object, BundleArgs> = {
   command: "bundle [run-options..]",

@@ -1,6 +1,6 @@
 /** All commands, the options that they share, and what becomes of errors. */
-import yargs from "yargs";
-import { UserError } from "../errors.ts";
+import yargs, { type CommandModule } from "yargs";
+import { messageOf, UserError } from "../errors.ts";
 import { benchCommand } from "./bench.ts";
 import { bundleCommand } from "./bundle.ts";
 import { compareCommand } from "./compare.ts";
@@ -21,40 +21,46 @@ import { tensorflowCommand } from "./tensorflow.ts";
 import { validateCommand } from "./validate.ts";
 import { workerCommand } from "./worker.ts";
 
+const COMMANDS = [
+  runCommand,
+  pretrainCommand,
+  scoreCommand,
+  evaluateCommand,
+  compareCommand,
+  validateCommand,
+  mergeCommand,
+  slurmCommand,
+  reportCommand,
+  convertCommand,
+  inspectCommand,
+  generateCommand,
+  benchCommand,
+  doctorCommand,
+  tensorflowCommand,
+  bundleCommand,
+  probeCommand,
+  workerCommand,
+];
+
 /** Exit statuses; a run that a signal ended exits with 128 + its number. */
 export const EXIT = { done: 0, user: 1, bug: 70 } as const;
 
 /** Parses the arguments, runs the command, sets the exit status. */
 export async function runCli(argv: readonly string[]): Promise<void> {
-  const parser = parserOf(argv)
+  const names = COMMANDS.map(({ command }) => String(command).split(" ")[0]!);
+  const parser = COMMANDS.reduce((y, command) => y.command(command as CommandModule), parserOf(argv))
     .usage("$0 <command> [options]\n\nAdapts a tiny recursive model to ARC tasks at test time and writes a submission.")
-    .command(runCommand)
-    .command(pretrainCommand)
-    .command(scoreCommand)
-    .command(evaluateCommand)
-    .command(compareCommand)
-    .command(validateCommand)
-    .command(mergeCommand)
-    .command(slurmCommand)
-    .command(reportCommand)
-    .command(convertCommand)
-    .command(inspectCommand)
-    .command(generateCommand)
-    .command(benchCommand)
-    .command(doctorCommand)
-    .command(tensorflowCommand)
-    .command(bundleCommand)
-    .command(probeCommand)
-    .command(workerCommand)
     .demandCommand(1, "name a command; `trm --help` lists them")
     .recommendCommands()
     .wrap(Math.min(120, yargs().terminalWidth() || 100))
     .help()
     .fail((message, error) => {
       if (error) throw error;
-      const near = message.startsWith("Did you mean");
-      const command = near || argv[0] === undefined || argv[0].startsWith("-") ? "" : `${argv[0]} `;
-      throw new UserError(`${near ? `${argv[0]}: no such command. ` : ""}${message}\nsee \`trm ${command}--help\``);
+      const [name] = argv;
+      const isKnown = name !== undefined && names.includes(name);
+      const unknown = isKnown || name === undefined || name.startsWith("-") ? "" : `${name}: no such command`;
+      const said = unknown === "" ? message : message.startsWith("Did you mean") ? `${unknown}. ${message}` : unknown;
+      throw new UserError(`${said}\nsee \`trm ${isKnown ? `${name} ` : ""}--help\``);
     });
   // What reads our output may go away (`| head`); that is no reason to end a run of hours.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
@@ -69,6 +75,11 @@ export async function runCli(argv: readonly string[]): Promise<void> {
 function report(error: unknown): number {
   if (error instanceof UserError) {
     console.error(error.message);
+    return EXIT.user;
+  }
+  const { code, syscall, path } = error as NodeJS.ErrnoException;
+  if (code !== undefined && syscall !== undefined && path !== undefined) {
+    console.error(`${path}: ${messageOf(error)}`); // a file system's refusal
     return EXIT.user;
   }
   console.error(`internal: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);

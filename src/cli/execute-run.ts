@@ -28,16 +28,14 @@ import type { Recipe, SettingName } from "../config/recipe.ts";
 import { InputError, messageOf, UserError } from "../errors.ts";
 import { type EventLog, openEventLog } from "../events.ts";
 import { ENDING_SIGNALS, statusOf } from "../files/signals.ts";
-import { answersToKeep } from "../predict/candidate-file.ts";
 import { fallbackSubmission } from "../submission/fallback.ts";
 import { validateSubmission } from "../submission/validate.ts";
 import { writeSubmission } from "../submission/write.ts";
 import { attentionOn, mayUseXla, precisionOn } from "../trace/compilation.ts";
-import { memoryWishes } from "./memory-flags.ts";
 import { printPlanElsewhere } from "./plan-elsewhere.ts";
 import { checkRehearsal, deviceMemory, fullSizeCheckpoint, REHEARSED_GPUS, REHEARSED_OUT } from "./rehearsal-flags.ts";
 import { RUN_DEFAULTS, type RunArgs } from "./run-args.ts";
-import { chooseTasks, fittingTasks, parseCanvas, parseShard, parseWorkers, spentSeconds, workersFor } from "./run-options.ts";
+import { checkedOptions, chooseTasks, fittingTasks, parseShard, refuseClashes, spentSeconds, workersFor } from "./run-options.ts";
 import { forgetReport, reportAtEnd } from "./run-report.ts";
 import { keptOptions, optionsOf, resolveSettings, settingsOf } from "./run-resume.ts";
 
@@ -83,10 +81,12 @@ export async function executeRun(
         file: path === undefined ? undefined : join(path, "events.jsonl"),
         level: given.quiet ? "warn" : (given.logLevel ?? "info"),
         live: true,
+        held: earlier === undefined, // until the run begins: the folder may hold the log of another
         seconds: () => clock.now(),
       }),
     );
     const args = earlier ? optionsOf(earlier, given, log) : given;
+    log.emit("debug", earlier ? "goes-on" : "begins", `the run ${earlier ? "goes on" : "begins"}: ${args.challenges}`);
     const { device } = args;
     out = args.timeScale !== undefined && args.out === RUN_DEFAULTS.out ? REHEARSED_OUT : args.out;
     // What can be wrong with the options is told before anything is written; then a valid submission comes first of all.
@@ -98,49 +98,24 @@ export async function executeRun(
     }
     const budgetSeconds = parseDuration(args.budget, "--budget");
     const snapshotSeconds = parseDuration(args.snapshotEvery, "--snapshot-every");
+    refuseClashes(args, out, path);
     const resolved = earlier ? settingsOf(earlier, given, log) : resolveSettings(args);
-    const canvas = parseCanvas(args.canvas);
-    if (args.steps !== undefined && !(Number.isInteger(args.steps) && args.steps >= 0))
-      throw new UserError(`--steps ${args.steps}: expected a whole number from 0 up`);
-    const askedWorkers = parseWorkers(args.workers);
-    const wishes = memoryWishes(args);
-    const keepAnswers = answersToKeep(args.keepAnswers);
+    const { canvas, askedWorkers, wishes, keepAnswers } = checkedOptions(args, resolved.recipe);
     const challenges = readChallenges(args.challenges!);
     if (args.strict && challenges.bad.length > 0) throw new InputError(`--strict ${args.challenges}`, problemsOf(challenges.bad));
-    if (args.leaveOut !== undefined && !(Number.isInteger(args.leaveOut) && args.leaveOut >= 0))
-      throw new UserError(`--leave-out ${args.leaveOut}: expected a whole number from 0 up`);
-    const { haltingPairs, method } = resolved.recipe;
-    if (haltingPairs === "taught" && ["none", "embeddings", "latent-search"].includes(method))
-      throw new UserError(
-        `--halting-pairs taught trains the halting head, which --method ${method} leaves as it is; held-out fits what it says`,
-      );
-    if (haltingPairs !== "trained" && !args.leaveOut)
-      throw new UserError(`--halting-pairs ${haltingPairs} needs pairs that are held back: give --leave-out 1, or more`);
     const all = fittingTasks(chooseTasks(challenges.tasks, args), canvas, (text) => log.emit("warn", "canvas", text));
     const shard = args.shard === undefined ? undefined : parseShard(args.shard, process.env);
     const wanted = shard ? shareOf(all, shard) : all;
     const leftOut = args.leaveOut ? leaveOut(wanted, args.leaveOut) : undefined;
     const chosen = leftOut?.tasks ?? wanted;
     if (earlier) refuseOtherTasks(earlier, chosen, args.challenges!);
-    if (!args.planOnly) writing(`--out ${out}`, () => writeFallback(out, challenges.entries, earlier !== undefined, log));
-    if (folder && !earlier) {
-      const { recipe, origins } = resolved;
-      const settings = Object.entries(recipe).map(([name, value]) => [name, { value, origin: origins[name as SettingName] }]);
-      const config = { arguments: keptOptions(args), settings: Object.fromEntries(settings), tasksSha256: tasksSha256(chosen) };
-      writing(`--${option} ${path}`, () => folder?.begin(config, clock));
-    }
-    const [, inRunFolder] = submissionPaths({ out, runDir: path });
-    if (inRunFolder && !args.planOnly)
-      writing(`--${option} ${path}`, () => writeFallback(inRunFolder, challenges.entries, earlier !== undefined));
-    if (path !== undefined) forgetReport(path);
-    if (path !== undefined) keepTasks(join(path, TASKS_FILE), challenges.entries, chosen, log);
-    log.emit("debug", earlier ? "goes-on" : "begins", `the run ${earlier ? "goes on" : "begins"}: ${args.challenges}`);
-    log.emit("debug", "recipe", "settings of the adaptation", { ...resolved });
-    const state = folder?.state(clock, (text) => log.emit("warn", "disk", text)) ?? unkeptState(clock);
+    // What stands there may be a good submission, until nothing is found wrong with what was asked for.
+    const isFallback = !args.planOnly && writing(`--out ${out}`, () => writeFallback(out, challenges.entries, true, log));
     const checkpointConfig = args.checkpoint === undefined ? fullSizeCheckpoint() : loadCheckpoint(args.checkpoint).config;
     const solutions: Solutions | undefined = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
     const checkpoint = { folder: args.checkpoint ?? "", config: checkpointConfig };
     const part = shard && (await partOf(shard, wanted, identityOf(args, resolved.recipe, challenges.tasks)));
+    let workersApart = earlier?.notes?.workers;
     const cores = availableParallelism();
     const unkept = (text: string): void => log.emit("warn", "xla-cache", text);
     const requestHere = (): RunRequest => {
@@ -172,7 +147,7 @@ export async function executeRun(
       device === undefined ? gpuMemory(gpus) : new Array<number>(gpus).fill(deviceMemory(device));
     const requestOn = (engine: ChosenEngine, gpus: number, devices: readonly string[] = []): RunRequest => {
       const { recipe } = resolved;
-      const apart = args.sync === "none" ? state.record.notes.workers : undefined; // each has its own tasks and its own snapshots
+      const apart = args.sync === "none" ? workersApart : undefined; // each has its own tasks and its own snapshots
       const most = args.sync === "none" ? Math.max(1, chosen.length) : Number.POSITIVE_INFINITY; // else some would have no task
       const workers = Math.min(apart ?? Math.min(workersFor(askedWorkers, gpus, cores), most), recipe.batchSize);
       const capability = gpus > 0 && device === undefined ? leastCapability() : undefined;
@@ -226,7 +201,30 @@ export async function executeRun(
       };
     };
     const request = await (device === undefined ? requestHere() : requestElsewhere(device));
+    workersApart = request.workers;
     if (device !== undefined && args.planOnly) return printPlanElsewhere(request, args.json ?? false);
+    // Nothing is wrong with what was asked for: now the run takes the place of what was in its folder before.
+    if (folder && !earlier) {
+      const { recipe, origins } = resolved;
+      const settings = Object.entries(recipe).map(([name, value]) => [name, { value, origin: origins[name as SettingName] }]);
+      const config = { arguments: keptOptions(args), settings: Object.fromEntries(settings), tasksSha256: tasksSha256(chosen) };
+      const aside = writing(`--${option} ${path}`, () => folder?.begin(config, clock));
+      if (aside !== undefined)
+        log.emit(
+          "warn",
+          "previous",
+          `${path} held a run that had not come to its end: it lies in ${aside} now, where \`run --resume ${aside}\` goes on with it`,
+        );
+    }
+    log.release?.();
+    if (!args.planOnly && !earlier && !isFallback) writing(`--out ${out}`, () => writeFallback(out, challenges.entries, false, log));
+    const [, inRunFolder] = submissionPaths({ out, runDir: path });
+    if (inRunFolder && !args.planOnly)
+      writing(`--${option} ${path}`, () => writeFallback(inRunFolder, challenges.entries, earlier !== undefined));
+    if (path !== undefined) forgetReport(path);
+    if (path !== undefined) keepTasks(join(path, TASKS_FILE), challenges.entries, chosen, log);
+    log.emit("debug", "recipe", "settings of the adaptation", { ...resolved });
+    const state = folder?.state(clock, (text) => log.emit("warn", "disk", text)) ?? unkeptState(clock);
     rehearsalClock?.begin();
     if (request.rehearsal)
       log.emit("warn", "rehearsal", `a REHEARSAL of ${request.rehearsal.times.machine}: ${out} will hold made-up answers; never submit it`);
@@ -250,11 +248,20 @@ export async function executeRun(
   process.exit(isWritten ? 0 : 1); // workers are gone; a timer or a socket left over must not hold the run past its budget
 }
 
-/** The first submission: fallback answers, unless a process before this one has left a better one. */
-function writeFallback(out: string, entries: readonly Entry[], resumed: boolean, log?: EventLog): void {
-  if (resumed && existsSync(out) && validateSubmission(readFileSync(out, "utf8"), entries).length === 0) return;
+/** The first submission: fallback answers, unless one that stands there is to be kept. @returns whether it was written */
+function writeFallback(out: string, entries: readonly Entry[], keepsValid: boolean, log?: EventLog): boolean {
+  if (keepsValid && isValidSubmission(out, entries)) return false;
   writeSubmission(out, fallbackSubmission(entries), entries);
   log?.emit("info", "fallback", `${out}: valid fallback answers for all ${entries.length} tasks are in place`);
+  return true;
+}
+
+function isValidSubmission(path: string, entries: readonly Entry[]): boolean {
+  try {
+    return existsSync(path) && validateSubmission(readFileSync(path, "utf8"), entries).length === 0;
+  } catch {
+    return false; // a folder, or unreadable: writing it will tell
+  }
 }
 
 /** Keeps the tasks beside what becomes of them, for whoever looks at the run; it goes without. */

@@ -5,6 +5,7 @@ import { ReadingRoom, readChallenges } from "../arc/challenges-file.ts";
 import type { Entry } from "../arc/challenges-json.ts";
 import { quoted } from "../arc/grid-json.ts";
 import { UserError } from "../errors.ts";
+import { refuseClash } from "../files/distinct-paths.ts";
 import { answersToKeep, BEST_KEPT, readCandidates, writeCandidates } from "../predict/candidate-file.ts";
 import { alignAnswers, chooseAttempts } from "../submission/choose.ts";
 import { writeSubmission } from "../submission/write.ts";
@@ -90,6 +91,14 @@ function mergeHandler({
     throw new UserError(`--solutions finds weights: leave ${weights === undefined ? "--expect" : "--weights"} out`);
   if (expect !== undefined && !(Number.isInteger(expect) && expect >= 1))
     throw new UserError(`--expect ${expect}: expected a whole number from 1 up`);
+  refuseClash(
+    [
+      ["--out", out],
+      ["--candidates", candidates],
+      ["--report", report],
+    ],
+    [...files.map((file) => ["a file to merge", file] as const), ["--challenges", challengesPath], ["--solutions", solutions]],
+  );
   const weighed = solutions === undefined ? undefined : weighFiles(files, solutions);
   const factors = weighed?.weights ?? parseWeights(weights, files.length);
   const challenges = challengesPath === undefined ? undefined : readChallenges(challengesPath);
@@ -137,15 +146,17 @@ function mergeHandler({
     troubles.push(`${failed[0]!.toUpperCase()}${failed.slice(1)}.`);
   }
   if (expect !== undefined && missing.length + cut.length > 0) process.exitCode = 1;
-  if (report !== undefined)
-    unlessFailed(expect !== undefined, () =>
-      writeMergedReport(report, parts, { title: `${count} shards`, submission, candidates: answers, shards: count, notes: troubles }),
-    );
+  const page =
+    report !== undefined &&
+    unlessFailed(expect !== undefined, () => {
+      writeMergedReport(report, parts, { title: `${count} shards`, submission, candidates: answers, shards: count, notes: troubles });
+      return report;
+    });
   const testInputs = [...submission.values()].reduce((sum, tests) => sum + tests.length, 0);
   const result = {
     submission: out,
     ...(candidates && { candidates }),
-    ...(report && { report }),
+    ...(page && { report: page }),
     tasks: entries.length,
     testInputs,
     fallbackInputs,

@@ -1,9 +1,11 @@
 /** Options of `run` that another command passes on, written after `--`. */
 import type { CommandModule } from "yargs";
+import { parseDuration } from "../budget/duration.ts";
 import { UserError } from "../errors.ts";
 import { parserOf } from "./parser.ts";
 import { runCommand } from "./run.ts";
 import type { RunArgs } from "./run-args.ts";
+import { checkedOptions } from "./run-options.ts";
 import { resolveSettings } from "./run-resume.ts";
 
 /**
@@ -14,8 +16,11 @@ import { resolveSettings } from "./run-resume.ts";
  * @throws UserError for what `run` would refuse, or what the command sets
  */
 export function checkRunOptions(options: readonly string[], own: readonly string[], checkpoint: string): void {
-  const taken = options.find((word) => own.includes(/^--(?:no-)?([^=]+)/.exec(word)?.[1] ?? ""));
-  if (taken !== undefined) throw new UserError(`${taken} after --: the command has an option for it, or sets it itself`);
+  const taken = options.find((word) => own.includes(kebab(/^--(?:no-)?([^=]+)/.exec(word)?.[1] ?? "")));
+  if (taken !== undefined)
+    throw new UserError(
+      `${taken} after --: that is not for the command to pass on: it has an option for it, sets it itself, or it would not be right where it is run`,
+    );
   const given: RunArgs[] = [];
   const command: CommandModule<object, RunArgs> = { ...runCommand, handler: (args) => void given.push(args) };
   parserOf(["run", ...options])
@@ -24,5 +29,15 @@ export function checkRunOptions(options: readonly string[], own: readonly string
       throw new UserError(`after --: ${error?.message ?? message}\nsee \`trm run --help\``);
     })
     .parse();
-  for (const args of given) resolveSettings({ ...args, checkpoint });
+  for (const args of given) {
+    const { recipe } = resolveSettings({ ...args, checkpoint });
+    checkedOptions(args, recipe);
+    parseDuration(args.budget, "--budget");
+    parseDuration(args.snapshotEvery, "--snapshot-every");
+  }
+}
+
+/** An option may be written either way. */
+export function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

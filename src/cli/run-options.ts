@@ -1,11 +1,17 @@
 /** What the options of `run` mean. */
+import { dirname, join } from "node:path";
 import type { CanvasChoice } from "../adapt/request.ts";
 import { type Task, withoutAnswers } from "../arc/task.ts";
 import { parseDuration } from "../budget/duration.ts";
+import type { Recipe } from "../config/recipe.ts";
 import { nearest } from "../config/resolve.ts";
 import { fitsCanvas } from "../data/training-tasks.ts";
 import { UserError } from "../errors.ts";
+import { refuseClash } from "../files/distinct-paths.ts";
+import { answersToKeep } from "../predict/candidate-file.ts";
 import type { Shard } from "../vote/parts.ts";
+import { type MemoryWishes, memoryWishes } from "./memory-flags.ts";
+import type { RunArgs } from "./run-args.ts";
 
 /** Seconds that had passed before the process started. */
 export function spentSeconds(startedAt: string | undefined): number {
@@ -119,4 +125,57 @@ export function fittingTasks(tasks: readonly Task[], canvas: CanvasChoice, tell:
       `${tasks.length - fitting.length} of ${tasks.length} tasks have grids of more than ${canvas} cells a side (--canvas): they keep fallback answers`,
     );
   return fitting;
+}
+
+/**
+ * What options that don't depend on any file come to.
+ *
+ * @throws UserError for what can't be, alone or with the settings
+ */
+export function checkedOptions(
+  args: Pick<RunArgs, "canvas" | "steps" | "workers" | "keepAnswers" | "leaveOut" | "microBatch" | "recompute">,
+  { haltingPairs, method }: Recipe,
+): { canvas: CanvasChoice; askedWorkers: number | undefined; wishes: MemoryWishes; keepAnswers: number } {
+  const fromZero = (flag: string, value: number | undefined): void => {
+    if (value !== undefined && !(Number.isInteger(value) && value >= 0))
+      throw new UserError(`${flag} ${value}: expected a whole number from 0 up`);
+  };
+  const canvas = parseCanvas(args.canvas);
+  fromZero("--steps", args.steps);
+  const askedWorkers = parseWorkers(args.workers);
+  const wishes = memoryWishes(args);
+  const keepAnswers = answersToKeep(args.keepAnswers);
+  fromZero("--leave-out", args.leaveOut);
+  if (haltingPairs !== "trained" && !args.leaveOut)
+    throw new UserError(`--halting-pairs ${haltingPairs} needs pairs that are held back: give --leave-out 1, or more`);
+  if (haltingPairs === "taught" && ["none", "embeddings", "latent-search"].includes(method))
+    throw new UserError(
+      `--halting-pairs taught trains the halting head, which --method ${method} leaves as it is; held-out fits what it says`,
+    );
+  return { canvas, askedWorkers, wishes, keepAnswers };
+}
+
+/** Files of a run folder that a submission can't be called. */
+const TAKEN = [
+  "candidates.json",
+  "config.json",
+  "events.jsonl",
+  "metrics.jsonl",
+  "learning.jsonl",
+  "run.json",
+  "tasks.jsonl",
+  "votes.bin",
+  "report.html",
+];
+
+/** @throws UserError where the submission would be written over another file of the run, or over what it reads */
+export function refuseClashes({ challenges, solutions, config }: RunArgs, out: string, runDir: string | undefined): void {
+  const inputs = [
+    ["--challenges", challenges],
+    ["--solutions", solutions],
+    ["--config", config],
+  ] as const;
+  const own = runDir === undefined ? [join(dirname(out), "candidates.json")] : TAKEN.map((name) => join(runDir, name));
+  refuseClash([["--out", out]], [...inputs, ...own.map((path) => ["a file that the run keeps", path] as const)]);
+  if (runDir === undefined) refuseClash([["the candidates beside --out,", join(dirname(out), "candidates.json")]], inputs);
 }

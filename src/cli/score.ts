@@ -6,7 +6,7 @@ import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
 import type { Task } from "../arc/task.ts";
 import { UserError } from "../errors.ts";
-import { readAnswers } from "../predict/candidate-file.ts";
+import { readCandidates } from "../predict/candidate-file.ts";
 import { haltingScaleOf } from "../report/gather.ts";
 import { readRun } from "../report/read-run-file.ts";
 import { ballotOf, scoresByWeighting, type WeightingScore } from "../report/vote-weights.ts";
@@ -34,13 +34,13 @@ export const scoreCommand: CommandModule<object, ScoreArgs> = {
   handler: ({ file: given, solutions: solutionsPath, challenges, json }) => {
     const isRun = statSync(given, { throwIfNoEntry: false })?.isDirectory() ?? false;
     const file = isRun ? join(given, "candidates.json") : given;
-    const answers = readAnswers(file);
+    const { answers, isSubmission } = readCandidates(file);
     const all = readSolutions(solutionsPath);
     const asked = challenges && new Set(readChallenges(challenges).entries.map(({ id }) => id));
     const solutions = asked ? new Map([...all].filter(([id]) => asked.has(id))) : all;
     if (![...answers.keys()].some((id) => solutions.has(id)))
       throw new UserError(`${file}: answers no task of ${challenges ?? solutionsPath}; are these files of the same set?`);
-    const score = scoreAnswers(submittable(answers), solutions);
+    const score = scoreAnswers(isSubmission ? answers : submittable(answers), solutions);
     for (const note of score.notes) console.error(`${file}: ${note}`);
     const byWeight = isRun ? runByWeight(given, solutions) : [];
     const named = Object.fromEntries(byWeight.map(({ name, ...shares }) => [name, shares]));

@@ -1,10 +1,10 @@
 /** A ring of worker processes on one machine that sum and share arrays. See README.md. */
 import { createHash, timingSafeEqual } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { createServer, connect as netConnect, type Server, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../errors.ts";
+import { makeTemporaryFolder } from "../files/temporary-folder.ts";
 import { type FrameHeader, type FrameKind, FrameReader, FrameWriter } from "./wire.ts";
 
 /** What a worker needs to know to join. All ranks pass the same but for `rank`. */
@@ -75,8 +75,7 @@ const HEARSAY_MILLIS = 60;
 
 /** A new private folder for the sockets of a ring, short enough for a socket's path. Remove it when the ring is done. */
 export function createRingFolder(): string {
-  const base = Buffer.byteLength(tmpdir()) > 60 ? "/tmp" : tmpdir();
-  return mkdtempSync(join(base, "trm-ring-")); // mkdtemp makes it for this user alone (0700)
+  return makeTemporaryFolder("trm-ring-", 60);
 }
 
 /**

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type Clock, MAX_TIMER_MILLIS, monotonicSeconds, realClock } from "../budget/clock.ts";
 import type { FileRecords } from "../checkpoint/staged-files.ts";
 import type { Json } from "../checkpoint/training-state.ts";
+import { messageOf } from "../errors.ts";
 import type { LogLevel } from "../events.ts";
 import type { Until } from "../train/loop.ts";
 import { createRingFolder } from "./all-reduce.ts";
@@ -497,7 +498,13 @@ export class WorkerPool {
     if (!survivor || gain <= 0) return true;
     const keepsAll = survivor.job.model.haltMaxSteps === 1;
     if (newest && !keepsAll && gain * this.#stepSeconds <= MAX_LOSS_SECONDS) return true;
-    for (const folder of [lineage.order?.folder, lineage.spareFolder()]) {
+    for (const place of [() => lineage.order?.folder, () => lineage.spareFolder()]) {
+      let folder: string | undefined;
+      try {
+        folder = place();
+      } catch (error) {
+        this.#watcher.event?.("warn", "snapshot-failed", `the state that was reached can't be handed over: ${messageOf(error)}`);
+      }
       if (folder === undefined) continue;
       try {
         const report = await survivor.process!.command({ kind: "snapshot", folder }, "snapshot");

@@ -1,8 +1,7 @@
 /** The training that a group of workers has in common: its snapshots, and how often it was taken back to one. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
 import { listSnapshots, type SnapshotEntry } from "../checkpoint/snapshots.ts";
+import { makeTemporaryFolder } from "../files/temporary-folder.ts";
 import type { SnapshotOrder } from "./job.ts";
 
 /** A training that diverges is taken back this often, with half the learning rates each time. */
@@ -62,7 +61,7 @@ export class Lineage {
 
   /** A folder outside the run's own, for a state that must be handed over though the disk is full. */
   spareFolder(): string {
-    this.#spare ??= mkdtempSync(join(tmpdir(), "trm-state-"));
+    this.#spare ??= makeTemporaryFolder("trm-state-");
     return this.#spare;
   }
 

@@ -34,6 +34,8 @@ export interface ReadCandidates {
   readonly weighting: VoteWeighting;
   /** made up by a rehearsal */
   readonly rehearsal: boolean;
+  /** attempts that were handed in, or are to be: an empty one takes its place among them */
+  readonly isSubmission?: boolean;
 }
 
 /** What a candidate file says beside the answers. */
@@ -131,7 +133,7 @@ function parseFile(text: string, where: string): ReadCandidates {
   const version = members.find(({ key }) => key === "version");
   const isSubmission = !version || text[version.start] === "[";
   const read: ReadCandidates = isSubmission
-    ? { answers: parseTasks(text, members, attemptsOf, problems), part: undefined, weighting: "count", rehearsal: false }
+    ? { answers: parseTasks(text, members, attemptsOf, problems), part: undefined, weighting: "count", rehearsal: false, isSubmission }
     : parseCandidates(text, members, version, problems);
   if (problems.length > 0) throw new InputError(where, shortened(problems));
   return read;

@@ -63,6 +63,7 @@ export function missingShards(files: readonly NamedPart[], expect?: number, chal
       const wanted = expect === undefined ? `${first.where} is of ${count}` : `--expect says ${count}`;
       problems.push(`${where} is shard ${shard.index} of ${shard.count}, ${wanted}`);
     }
+    if (shard.index >= shard.count) problems.push(`${where} is shard ${shard.index} of ${shard.count}: there is no such`);
     const twin = seen.get(shard.index);
     if (twin !== undefined) problems.push(`${where} is shard ${shard.index} of ${shard.count}, as ${twin} is`);
     seen.set(shard.index, where);

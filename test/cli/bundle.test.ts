@@ -154,7 +154,20 @@ test("a bundle is not made of a missing checkpoint, a Node for another system, o
   const elf = readFileSync(join((await packedBundle()).dataset, "node")).subarray(0, 64);
   elf.writeUInt16LE(183, 18); // AArch64
   await refused(/arm: is not compiled for linux-x64/, "--node", put("arm", elf));
-  await refused(/^--budget after --: the command has an option for it, or sets it itself/, "--", "--budget", "1h");
+  for (const options of [
+    ["--budget", "1h"],
+    ["--quiet"],
+    ["--logLevel=warn"],
+    ["--require-gpus", "4"],
+    ["--strict"],
+    ["--tasks", "a"],
+    ["--limit", "4"],
+    ["--config", "f"],
+    ["--runDir", "x"],
+  ])
+    await refused(new RegExp(`^${options[0]} after --: that is not for the command to pass on`), "--", ...options);
+  await refused(/--canvas 99: expected/, "--", "--canvas", "99");
+  await refused(/--keep-answers 0: expected/, "--", "--keep-answers", "0");
   await refused(/^after --: Unknown argument: batchsize/, "--", "--batchsize", "3");
   await refused(/--preset nvrac: .*nvarc/, "--", "--preset", "nvrac");
   await refused(/--user a b: expected letters, digits/, "--user", "a b");

@@ -14,12 +14,15 @@ put("broken/tf/libtensorflow_cc.so.2", "");
 const path = `${join(put("bin/nvidia-smi", '#!/bin/sh\necho "GPU 0: NVIDIA L4"\necho "GPU 1: NVIDIA L4"\n'), "..")}:${process.env.PATH}`;
 chmodSync(join(folder, "bin", "nvidia-smi"), 0o755);
 
-function run(args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, [bundle, ...args], { encoding: "utf8", env: { ...process.env, PATH: path } });
+function run(args: readonly string[], fault = ""): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, [bundle, ...args], {
+    encoding: "utf8",
+    env: { ...process.env, PATH: path, TRM_FAULT_INJECTION: fault },
+  });
 }
 
 async function options(name: string, engine: string, ...more: string[]): Promise<{ args: string[]; out: string }> {
-  const { args, out } = await runArguments(name, "60s");
+  const { args, out } = await runArguments(name, "300s");
   return { args: [...args, "--engine", engine, "--limit", "2", "--steps", "2", "--workers", "4", ...more], out };
 }
 
@@ -35,6 +38,19 @@ test("fewer GPUs than workers asked for, and a TensorFlow that does not load: bo
   assert.equal(result.steps, 2);
   assert.equal(result.engine, "wasm");
   await assertValid(out);
+});
+
+test("where TensorFlow ends every worker that loads it, the run goes on on wasm within seconds; asked for by name, it ends", async () => {
+  const { args, out } = await options("crashes", "auto", "--json");
+  const { status, stdout, stderr } = run(args, "start");
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /worker \d of 2 ended by SIGABRT; GOING ON WITH THE WASM ENGINE/);
+  assert.ok([...stderr.matchAll(/ended by SIGABRT; it is started again/g)].length < 10, stderr);
+  const result = JSON.parse(stdout.trimEnd().split("\n").at(-1)!) as Record<string, unknown>;
+  assert.deepEqual([result.steps, result.engine], [2, "wasm"]);
+  await assertValid(out);
+  const named = run((await options("crashes-named", "tensorflow")).args, "start");
+  assert.match(named.stderr, /ended by SIGABRT; the best submission so far stands/);
 });
 
 test("a TensorFlow that was asked for by name and does not load ends the run with the reason", async () => {

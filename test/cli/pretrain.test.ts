@@ -152,9 +152,9 @@ function assertWithinRounding(one: TrainingState, other: TrainingState, t: TestC
   }
 }
 
-test("three workers and one, with the same global batch, agree within rounding after 200 steps", async (t) => {
+test("three workers and one, with the same global batch, agree within rounding after 80 steps", async (t) => {
   const run = async (name: string, workers: string): Promise<TrainingState> => {
-    lastLine(await trm(...into(name), ...LIVES, "--steps", "200", "--workers", workers));
+    lastLine(await trm(...into(name), ...LIVES, "--steps", "80", "--workers", workers));
     return loadTrainingState(join(folder, `${name}-state`))!;
   };
   assertWithinRounding(await run("one", "1"), await run("three", "3"), t);
@@ -162,7 +162,7 @@ test("three workers and one, with the same global batch, agree within rounding a
 
 test("a batch in parts, with blocks computed again, trains as a whole one does, within rounding; the log tells the parts", async (t) => {
   const run = async (name: string, told: RegExp, ...options: string[]): Promise<TrainingState> => {
-    const ended = await trm(...into(name), ...LIVES, "--steps", "200", ...options);
+    const ended = await trm(...into(name), ...LIVES, "--steps", "80", ...options);
     lastLine(ended);
     assert.match(ended.stderr, told);
     return loadTrainingState(join(folder, `${name}-state`))!;
@@ -343,6 +343,57 @@ test("a folder that a training writes to is refused to another, by its process; 
   await assertGone([worker!], 5); // ended by it
   for (const path of ["held", "held-state", "free", "free-state"])
     assert.ok(!readdirSync(join(folder, path)).includes("pretrain.lock"), path);
+});
+
+test("what would write over another training, lose a folder of the user's or be another model is refused at once, or left alone", async () => {
+  const own = put("first-state/snapshots/thesis.txt", "years of work");
+  const [first, second] = ["first", "second"].map(into) as [string[], string[]];
+  lastLine(await trm(...first, "--steps", "2"));
+  assert.equal(readFileSync(own, "utf8"), "years of work");
+  lastLine(await trm(...second, "--steps", "3"));
+  const refused = async (message: RegExp, ...args: string[]): Promise<void> => {
+    const { status, stderr, seconds } = await trm("pretrain", "--engine", "wasm", ...args);
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, message);
+    assert.ok(seconds < 20, `${seconds} s`);
+  };
+  const resume = ["--resume", join(folder, "first-state"), "--steps", "4"];
+  await refused(
+    /second-state: holds a training state already, of step 3, which would be written over by what goes on from .*first-state/,
+    ...resume,
+    ...foldersOf("second"),
+  );
+  const both = join(folder, "both");
+  await refused(
+    /^--out and --run-dir are both .*both: each has a config\.json of its own/,
+    ...REAL,
+    "--steps",
+    "1",
+    "--out",
+    both,
+    "--run-dir",
+    both,
+  );
+  await refused(/3 heads don't divide hiddenSize 100/, ...REAL, "--steps", "1", "--hidden-size", "100", "--num-heads", "3", "--out", both);
+  await refused(
+    /--tasks given again: then also give --solutions, of which the training has files too/,
+    ...resume,
+    "--tasks",
+    SAMPLE,
+    ...foldersOf("first"),
+  );
+  // Rotary positions that count through the canvas: the row stride is the trunk's.
+  const stride = ["--rope-axes", "1", "--full-canvas", "12"];
+  lastLine(await trm("pretrain", ...SHAPE, ...REAL, ...stride, "--steps", "1", "--out", join(folder, "stride")));
+  const on = [...REAL, "--from", join(folder, "stride"), "--canvas", "8", "--steps", "1", "--out", join(folder, "strode")];
+  await refused(
+    /--full-canvas 30: the rotary positions of .*stride count 12 cells a row, which can't change/,
+    ...on,
+    "--full-canvas",
+    "30",
+  );
+  lastLine(await trm("pretrain", "--engine", "wasm", "--json", ...on));
+  assert.equal(JSON.parse(readFileSync(join(folder, "strode", "config.json"), "utf8")).canvas, 12);
 });
 
 test("a table of rows beyond its memory gives the same training, also when taken up again", async () => {

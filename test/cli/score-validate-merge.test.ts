@@ -100,6 +100,13 @@ test("merge joins candidates and submissions by weight, in the challenges' order
   assert.equal(trm("validate", out, "--challenges", challenges).status, 0);
 });
 
+test("an empty first attempt of a submission takes its place: the second one is not the first", () => {
+  const file = put("empty-first.json", '{"t": [{"attempt_1": [], "attempt_2": [[1]]}]}');
+  const truth = put("empty-first-truth.json", '{"t": [[[1]]]}');
+  const score = JSON.parse(trm("score", file, "--solutions", truth, "--json").last) as Record<string, number>;
+  assert.deepEqual([score["pass@1"], score["pass@2"]], [0, 1]);
+});
+
 test("merge keeps ten answers to each test input in --candidates, or as many as --keep-answers says", () => {
   const twelve = Array.from({ length: 12 }, (_, i) => ({ grid: [[i % 10, i < 10 ? 0 : 1]], votes: 20 - i, meanQ: 0.5 }));
   const many = put("twelve.json", JSON.stringify({ version: 1, tasks: { b: [twelve, []] } }));

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { listSnapshots, writeSnapshot } from "../../../src/checkpoint/snapshots.ts";
+import { listSnapshots, removeSnapshots, writeSnapshot } from "../../../src/checkpoint/snapshots.ts";
 import { loadTrainingState, type TrainingState } from "../../../src/checkpoint/training-state.ts";
 import { InputError } from "../../../src/errors.ts";
 
@@ -70,4 +70,17 @@ test("a state that is not finite is refused, and a disk without room for it is t
     message: /no space for a snapshot of 2147483648\.0 MiB/,
   });
   assert.deepEqual(steps(), [1]);
+});
+
+test("what is removed are the snapshots, and the folder where nothing else is in it", () => {
+  writeSnapshot(folder, stateOf(1));
+  writeSnapshot(folder, stateOf(2));
+  writeFileSync(join(folder, "thesis.txt"), "years of work");
+  removeSnapshots(folder);
+  assert.deepEqual(readdirSync(folder), ["thesis.txt"]);
+  rmSync(join(folder, "thesis.txt"));
+  removeSnapshots(folder);
+  assert.ok(!existsSync(folder));
+  removeSnapshots(folder);
+  mkdirSync(folder);
 });

@@ -13,6 +13,8 @@ const TOKEN = "a token";
 /** The work of a child process: this file, started again with RING_CHILD set. */
 async function child(): Promise<void> {
   const { rank, worldSize, folder, steps, length, timeoutMillis } = JSON.parse(process.env.RING_CHILD!);
+  process.send!({ ready: true });
+  await once(process, "message"); // all are there
   try {
     const ring = await joinRing({ rank, worldSize, folder, token: TOKEN, timeoutMillis });
     const data = new Float32Array(length);
@@ -33,6 +35,7 @@ async function child(): Promise<void> {
 }
 
 interface Report {
+  readonly ready?: boolean;
   readonly step?: number;
   readonly done?: boolean;
   readonly error?: string;
@@ -64,16 +67,39 @@ else {
     return rings;
   };
 
-  const spawnAll = (worldSize: number, options: object): { process: ChildProcess; reports: Report[]; last: Promise<Report> }[] =>
-    Array.from({ length: worldSize }, (_, rank) => {
+  interface Worker {
+    readonly process: ChildProcess;
+    /** of its steps, and of its end */
+    readonly reports: readonly Report[];
+    readonly last: Promise<Report>;
+  }
+
+  /** Starts processes that join a ring together: none waits for another to start. */
+  const spawnAll = async (worldSize: number, options: object): Promise<Worker[]> => {
+    const workers = Array.from({ length: worldSize }, (_, rank) => {
       const { NODE_TEST_CONTEXT: _context, ...env } = process.env; // it is no test file of the runner
       const RING_CHILD = JSON.stringify({ rank, worldSize, folder, steps: 3, length: 1000, timeoutMillis: 10_000, ...options });
       const started = fork(fileURLToPath(import.meta.url), { env: { ...env, RING_CHILD } });
       children.push(started);
       const reports: Report[] = [];
-      started.on("message", (report: Report) => reports.push(report));
-      return { process: started, reports, last: once(started, "exit").then(() => reports.at(-1) ?? {}) };
+      const ready = new Promise<void>((resolve) => {
+        started.on("message", (report: Report) => (report.ready ? resolve() : reports.push(report)));
+      });
+      const last = once(started, "exit").then(() => reports.at(-1) ?? {});
+      return { process: started, reports, last, ready: Promise.race([ready, last]) };
     });
+    await Promise.all(workers.map(({ ready }) => ready));
+    for (const worker of workers) worker.process.send("join");
+    return workers;
+  };
+
+  /** Waits until all of them are in their steps. */
+  const inSteps = async (workers: readonly Worker[]): Promise<void> => {
+    while (workers.some(({ reports }) => reports.length < 3)) {
+      for (const { process, reports } of workers) assert.equal(process.exitCode, null, reports.at(-1)?.error ?? "a process ended early");
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
 
   /** What a promise was rejected with, as a PeerError. */
   const rejection = async (promise: Promise<unknown>): Promise<PeerError> => {
@@ -228,6 +254,14 @@ else {
     assert.match(error.message, /worker 0 of 3 could not be reached within 0\.12 s/);
   });
 
+  test("ranks that were busy themselves for longer than the timeout join all the same", async () => {
+    const joining = joinAll(3, 200);
+    for (let turn = 0; turn < 2; turn++) await new Promise(setImmediate);
+    const until = performance.now() + 500;
+    while (performance.now() < until);
+    await joining;
+  });
+
   test("a wrong token is refused, by those who join and by those who are joined", async () => {
     const outcomes = [
       joinRing({ rank: 0, worldSize: 2, folder, token: TOKEN, timeoutMillis: 2000 }),
@@ -269,13 +303,13 @@ else {
   });
 
   test("four processes sum a few million numbers, right and in step", async () => {
-    const workers = spawnAll(4, { steps: 3, length: 3_000_001 });
+    const workers = await spawnAll(4, { steps: 3, length: 3_000_001 });
     for (const { last } of workers) assert.deepEqual(await last, { done: true });
   });
 
   test("a process that is killed is named by all others long before the timeout", async () => {
-    const workers = spawnAll(4, { steps: 1e9, length: 1_000_000 });
-    while (workers.some(({ reports }) => reports.length < 3)) await new Promise((resolve) => setTimeout(resolve, 10));
+    const workers = await spawnAll(4, { steps: 1e9, length: 1_000_000 });
+    await inSteps(workers);
     const killedAt = performance.now();
     workers[2]!.process.kill("SIGKILL");
     for (const rank of [0, 1, 3]) {
@@ -288,8 +322,8 @@ else {
   });
 
   test("a process that is stopped is named by all others once the timeout is over", async () => {
-    const workers = spawnAll(4, { steps: 1e9, length: 1_000_000, timeoutMillis: 700 });
-    while (workers.some(({ reports }) => reports.length < 3)) await new Promise((resolve) => setTimeout(resolve, 10));
+    const workers = await spawnAll(4, { steps: 1e9, length: 1_000_000, timeoutMillis: 700 });
+    await inSteps(workers);
     workers[1]!.process.kill("SIGSTOP");
     for (const rank of [0, 2, 3]) {
       const { error, peer, failure } = await workers[rank]!.last;

@@ -105,3 +105,26 @@ test("the first predictions on another canvas may take as long as the first of a
   assert.match(alive(2, 1)!, /predict on canvas 2/);
   assert.deepEqual([workOf({ kind: "predict", id: 0, items: [], actSteps: 1 }), workOf({ kind: "diagnose" })], ["predict", "diagnose"]);
 });
+
+test("a step that is compiled in the middle of the work is given the time of a first one, and says nothing of how long others take", () => {
+  const vigil = new Vigil(PATIENCE, 0);
+  vigil.begin("train", 0);
+  watch(vigil, 0, 50, 1);
+  vigil.compiling(true, 51);
+  assert.equal(watch(vigil, 52, 130, 1000), undefined, "80 s of compiling after steps of a second");
+  vigil.compiling(false, 130);
+  assert.equal(watch(vigil, 131, 180, 1), undefined);
+  assert.equal(watch(vigil, 181, 400, 1000)?.at, 180 + 20 + 1 + 1, "hung as soon as before");
+  const first = new Vigil(PATIENCE, 0);
+  first.begin("train", 0);
+  first.compiling(true, 0);
+  assert.equal(watch(first, 0, 90, 1000), undefined);
+  first.compiling(false, 90);
+  watch(first, 91, 99, 1);
+  assert.ok(watch(first, 100, 400, 1000)!.at <= 100 + 22, "not twenty times the first step's compilation");
+  const endless = new Vigil(PATIENCE, 0);
+  endless.begin("train", 0);
+  watch(endless, 0, 50, 1);
+  endless.compiling(true, 51);
+  assert.ok(watch(endless, 52, 400, 1000));
+});

@@ -3,6 +3,7 @@ import { before, test } from "node:test";
 import { gridFromRows } from "../../../src/arc/grid.ts";
 import type { Task } from "../../../src/arc/task.ts";
 import { startEngine } from "../../../src/backend/select.ts";
+import type { TrainingState } from "../../../src/checkpoint/training-state.ts";
 import {
   CODE_COUNT,
   codeRate,
@@ -18,8 +19,9 @@ import { openPretraining } from "../../../src/data/pretraining-stream.ts";
 import { PuzzleEmbedding, type RowStart } from "../../../src/model/puzzle-embedding.ts";
 import { signSgd } from "../../../src/optim/sign-sgd.ts";
 import type { Job } from "../../../src/parallel/job.ts";
-import { rowStartOf } from "../../../src/parallel/work-data.ts";
+import { rowStartOf, trunkOf } from "../../../src/parallel/work-data.ts";
 import { createRandom } from "../../../src/random.ts";
+import { trainingStateOf } from "../../../src/train/resume.ts";
 import { difference } from "../../golden/npz.ts";
 import { exampleAt, pairOfRanks, RATES, stream, tinyReplica } from "./tiny-replica.ts";
 
@@ -176,4 +178,19 @@ test("a life stands for a task under several variants, with one row; a code is n
   assert.equal(isOver!(someone!, 10 ** 6), true);
   for (const { puzzleId, group, variant } of livingRows!(30))
     assert.deepEqual(partsOf!(puzzleId).slice(1), codesOf(own.groups[group]!.variants.at(variant)));
+});
+
+test("codes that new rows begin with are kept in the training's state: one that goes on with it begins rows alike", async () => {
+  const startCodes = Float32Array.from({ length: 4 }, (_, i) => i);
+  const replica = tinyReplica();
+  const kept = { draws: new Int32Array(6), rowStart: new Float32Array(2), plannedSteps: 1, record: {} };
+  const { state } = await trainingStateOf(replica, { ...kept, startCodes });
+  const saved = { state, record: {} } as unknown as TrainingState;
+  const job = { trunk: { kind: "state", folder: "" }, model: replica.settings.model } as unknown as Job;
+  const shown = () => assert.fail();
+  const running = {} as Parameters<typeof trunkOf>[3];
+  assert.deepEqual(trunkOf(job, createRandom(1), saved, running, shown).codes, startCodes);
+  const without = await trainingStateOf(replica, kept);
+  assert.ok(!without.state.has("startCodes"));
+  replica.dispose();
 });
