@@ -28,7 +28,8 @@ const PATIENT = [
   ...["cli/notebook", "tensorflow/engine", "cli/convert", "cli/attention", "cli/bundle", "cli/pretrain", "cli/compare", "cli/supervise"],
   ...["cli/compilation", "cli/document-page", "cli/methods", "cli/bad-input", "cli/vote-decision", "cli/shards", "cli/empty-root"],
   ...["cli/score-validate-merge", "cli/kubernetes", "cli/inspect-run", "cli/encoder", "cli/vote-weight", "cli/resume", "cli/run"],
-  ...["cli/doctor", "cli/alone", "cli/evaluate", "cli/tensorflow", "cli/devices", "cli/workers"],
+  ...["cli/doctor", "cli/alone", "cli/evaluate", "cli/tensorflow", "cli/devices", "cli/workers", "cli/terminal"],
+  ...["cli/rehearsal", "cli/report", "cli/report-page", "slurm/slurm", "tensorflow/trace", "cli/keeps"],
 ].map((name) => join(root, `${name}.test.mjs`));
 const isAlone = (file) => ALONE.some((folder) => file.startsWith(folder)) && !PATIENT.includes(file);
 

@@ -63,9 +63,7 @@ export class Answers {
     this.#disk = disk;
     this.#submissions = submissionPaths(request);
     this.candidatesPath =
-      request.runDir === undefined
-        ? join(dirname(request.out), request.rehearsal ? REHEARSED_CANDIDATES : CANDIDATES)
-        : join(request.runDir, CANDIDATES);
+      request.runDir === undefined ? candidatesPath(request.out, request.rehearsal !== undefined) : join(request.runDir, CANDIDATES);
   }
 
   /** Counts what an earlier process of the run has kept. */
@@ -208,6 +206,11 @@ export class Answers {
       fallbackInputs: chooseAttempts(entries, this.#ballot.rankedAll(entries)).fallbackInputs,
     };
   }
+}
+
+/** Where the candidates of a run without a folder go: beside its submission. */
+export function candidatesPath(out: string, isRehearsal: boolean): string {
+  return join(dirname(out), isRehearsal ? REHEARSED_CANDIDATES : CANDIDATES);
 }
 
 /** Where the submission of a run goes: to where it is asked for and, where that is not in the run folder, there too. */

@@ -5,6 +5,11 @@ import type { RankedAnswer } from "../vote/rank.ts";
 import { type Candidate, Tally } from "../vote/tally.ts";
 import type { Weigher } from "../vote/weighting.ts";
 
+/** An answer, and whether it only fills up what was missing to two: its votes are of an earlier stage then. */
+export interface BallotAnswer extends RankedAnswer {
+  readonly isEarlier?: true;
+}
+
 /**
  * Tallies of successive stages (unadapted, interim, final).
  *
@@ -40,12 +45,13 @@ export class Ballot {
   }
 
   /** The answers to a test input, best first. @param weigher what a vote would count instead */
-  ranked(taskId: string, testIndex: number, weigher?: Weigher): RankedAnswer[] {
-    const answers: RankedAnswer[] = [];
+  ranked(taskId: string, testIndex: number, weigher?: Weigher): BallotAnswer[] {
+    const answers: BallotAnswer[] = [];
     for (const stage of this.#stages.toReversed()) {
       if (answers.filter(({ grid }) => grid.rows > 0).length >= 2) break;
+      const isEarlier = answers.length > 0;
       for (const answer of stage.ranked(taskId, testIndex, weigher)) {
-        if (!answers.some((other) => equalGrids(other.grid, answer.grid))) answers.push(answer);
+        if (!answers.some((other) => equalGrids(other.grid, answer.grid))) answers.push(isEarlier ? { ...answer, isEarlier } : answer);
       }
     }
     return answers;

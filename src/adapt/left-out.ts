@@ -11,6 +11,7 @@ import { fitHaltingScale, type HaltingFit, type Judged } from "../vote/halting-s
 import { Tally } from "../vote/tally.ts";
 import type { RunContext } from "./context.ts";
 import { ownersOf } from "./items.ts";
+import { isPredictOnly } from "./request.ts";
 
 /** Pairs are predicted under this many variants, the original among them. */
 export const LEFT_OUT_VARIANTS = 4;
@@ -75,6 +76,14 @@ export function leftOutItems({ tasks, pairs }: LeftOut, variants: number): Predi
 /** Before the training it may take this share of what is left. */
 const FIRST_SHARE = 0.08;
 
+/** Before the training: whole rounds that fit its share of the time, one at least. */
+function firstRounds(items: readonly PredictionItem[], { record, deadline, now }: RunContext, pool: WorkerPool): readonly PredictionItem[] {
+  const round = items.filter(({ variant }) => variant === 0).length;
+  const seconds = (round * (record.notes.perPrediction ?? 0)) / Math.max(1, pool.alive.length);
+  const fit = seconds > 0 ? Math.floor((FIRST_SHARE * (deadline - now())) / seconds) : Number.POSITIVE_INFINITY;
+  return items.filter(({ variant }) => variant < Math.max(1, fit));
+}
+
 /** Predicts the pairs held back with what was learned so far. @returns undefined where there is none, or no time for any */
 export async function measureLeftOut(
   context: RunContext,
@@ -84,10 +93,10 @@ export async function measureLeftOut(
 ): Promise<LeftOutScore | undefined> {
   const { request, setup, log, progress, now, deadline, clock, learning } = context;
   const { leftOut } = request;
-  const items = leftOut ? leftOutItems(leftOut, setup.variants) : [];
-  if (!leftOut || items.length === 0) return undefined;
+  const all = leftOut ? leftOutItems(leftOut, setup.variants) : [];
+  if (!leftOut || all.length === 0) return undefined;
+  const items = step > 0 || isPredictOnly(request) ? all : firstRounds(all, context, pool);
   const began = now();
-  const ends = step > 0 ? deadline : began + FIRST_SHARE * (deadline - began);
   const tally = new Tally();
   const sums = { made: 0, right: 0, loss: 0 };
   const byTask = new TaskMeans();
@@ -96,7 +105,7 @@ export async function measureLeftOut(
     actSteps,
     chunk: Math.max(1, Math.min(setup.microBatch, Math.ceil(items.length / pool.alive.length))),
     owner: ownersOf(request),
-    goOn: () => !context.stopped() && now() < ends,
+    goOn: () => !context.stopped() && now() < deadline,
     arrived: (predictions) => {
       for (const { task, testIndex, variant, rows, cols, cells, qHaltLogit, lmLoss } of predictions) {
         const { id, test } = leftOut.tasks[task]!;

@@ -10,7 +10,7 @@ import type { CheckpointConfig } from "../checkpoint/config.ts";
 import type { Recipe } from "../config/recipe.ts";
 import type { Compilation } from "../trace/compilation.ts";
 import type { Part } from "../vote/parts.ts";
-import type { RankedAnswer } from "../vote/rank.ts";
+import type { BallotAnswer } from "./ballot.ts";
 import type { Forecast } from "./forecast.ts";
 import type { ChosenStarts } from "./latent-search.ts";
 import type { CurvePoint } from "./learning-curve.ts";
@@ -104,7 +104,7 @@ export function isTrained(request: RunRequest, { plan, steps, trainBegan }: RunN
 export interface InputOutcome {
   readonly taskId: string;
   readonly testIndex: number;
-  readonly answers: readonly RankedAnswer[];
+  readonly answers: readonly BallotAnswer[];
 }
 
 /** What `run --json` prints, and what the table is made of. */

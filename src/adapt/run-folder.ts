@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as z from "zod";
+import { TASKS_FILE } from "../arc/run-tasks-file.ts";
 import type { Task } from "../arc/task.ts";
 import { type Clock, monotonicSeconds } from "../budget/clock.ts";
 import { type ClockRecord, elapsedSince, workedSince } from "../budget/elapsed.ts";
@@ -18,10 +19,13 @@ const VOTES_FILE = "votes.bin";
 /** See `metrics/metrics-file.ts`. */
 const METRICS = ["metrics.jsonl", "tensorboard", LEARNING_FILE];
 const SNAPSHOT_FOLDER = "snapshot";
+export const EVENTS_FILE = "events.jsonl";
 /** A run's own, but for its submission, its log and its page, which take the place of those before. */
 const OWN_FILES = [CONFIG_FILE, RECORD_FILE, VOTES_FILE, SNAPSHOT_FOLDER, "candidates.json", ...METRICS];
 /** An unfinished run in whose folder another one has begun. */
 const ASIDE_FOLDER = "previous";
+/** All that a run leaves in its folder, but for its submission. */
+export const RUN_FILES: readonly string[] = [...OWN_FILES, EVENTS_FILE, TASKS_FILE, "report.html"];
 const LOCK_FILE = "run.lock";
 /** Tells in a worker's environment whose it is. */
 const FOLDER_VARIABLE = "TRM_RUN_DIR";
@@ -104,8 +108,7 @@ export class RunFolder {
   }
 
   /**
-   * Notes that a new run begins. What one that has not come to its end has left is set aside, in the place of what was there before; anything else is
-   * forgotten.
+   * Notes that a new run begins. What one that has not come to its end has left is set aside; anything else is forgotten.
    *
    * @returns where an unfinished run lies now, if there was one
    */
@@ -121,14 +124,15 @@ export class RunFolder {
 
   #setAside(): string | undefined {
     const record = readRunRecord(join(this.path, RECORD_FILE), () => 0);
-    if (!record || record.notes.phase === "done" || (record.notes.steps === 0 && !existsSync(join(this.path, SNAPSHOT_FOLDER))))
-      return undefined;
-    const aside = join(this.path, ASIDE_FOLDER);
-    rmSync(aside, { recursive: true, force: true });
+    if (!record || !["train", "predict"].includes(record.notes.phase)) return undefined; // nothing that would cost more than minutes
+    let aside = "";
+    for (let number = 1; aside === "" || existsSync(aside); number++) aside = join(this.path, `${ASIDE_FOLDER}-${number}`);
     mkdirSync(aside);
-    for (const name of OWN_FILES) if (existsSync(join(this.path, name))) renameSync(join(this.path, name), join(aside, name));
-    const submission = join(this.path, "submission.json"); // stands until there is another
-    if (existsSync(submission)) copyFileSync(submission, join(aside, "submission.json"));
+    const at = (folder: string, name: string): string => join(folder, name);
+    // First what stays here too, which may find no room; the config, without which it could not be taken up, last.
+    for (const name of ["submission.json", EVENTS_FILE, TASKS_FILE])
+      if (existsSync(at(this.path, name))) copyFileSync(at(this.path, name), at(aside, name));
+    for (const name of OWN_FILES.toReversed()) if (existsSync(at(this.path, name))) renameSync(at(this.path, name), at(aside, name));
     return aside;
   }
 

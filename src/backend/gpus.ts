@@ -7,7 +7,7 @@ import { runTool } from "./run-tool.ts";
 export type GpuProbe = () => string[];
 
 /** A first answer over several GPUs, whose driver has to wake up, can take long. */
-const TIMEOUT_MILLIS = 60_000;
+const TIMEOUT_MILLIS = 30_000;
 
 /** The driver's own list. */
 const driverProbe: GpuProbe = () =>

@@ -58,6 +58,7 @@ export const benchCommand: CommandModule<object, BenchArgs> = {
     if (args.project !== undefined) return console.log(JSON.stringify(await runRooflineHere(JSON.parse(args.project) as RooflineRequest)));
     if (args.memoryCase !== undefined) return console.log(JSON.stringify(await runMemoryCase(JSON.parse(args.memoryCase) as MemoryCase)));
     if (args.memory) return benchMemory(args);
+    if (!(Number.isInteger(args.steps) && args.steps >= 1)) throw new UserError(`--steps ${args.steps}: expected a whole number from 1 up`);
     const { preset, threads, steps, seed, json, compile, precision, attention } = args;
     const roofline = args.roofline ? rooflineRequest(args, args) : undefined;
     const chosen = chooseEngine(args.engine, args.tfLib);

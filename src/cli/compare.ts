@@ -96,7 +96,8 @@ async function compare(args: CompareArgs): Promise<void> {
   const challenges = readChallenges(args.challenges);
   const given = args.solutions === undefined ? challenges.solutions : readSolutions(args.solutions);
   const options = args._.slice(1).map(String);
-  for (const arm of arms) checkRunOptions([...options, ...arm.options], OWN, args.checkpoint);
+  const leftOut = args.leaveOut ? ["--leave-out", String(args.leaveOut)] : [];
+  for (const arm of arms) checkRunOptions([...leftOut, ...options, ...arm.options], OWN, args.checkpoint);
   const tell = (text: string): void => console.error(text);
   const chosen = fittingTasks(chooseTasks(challenges.tasks, args), canvasOf(options), tell);
   const ids = chosen.map(({ id }) => id);

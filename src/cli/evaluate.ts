@@ -1,6 +1,5 @@
 /** `evaluate`: what a checkpoint can do without adapting: predict under many variants, vote, score. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Argv, CommandModule } from "yargs";
 import type { RunResult } from "../adapt/request.ts";
@@ -12,6 +11,7 @@ import { ENGINES } from "../backend/select.ts";
 import { settingFlags, withSettingFlags } from "../config/flags.ts";
 import { RECIPE } from "../config/recipe.ts";
 import { UserError } from "../errors.ts";
+import { makeTemporaryFolder } from "../files/temporary-folder.ts";
 import { type Score, scoreAnswers, scoreTable, submittable } from "../score/pass-at-k.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
 import { executeRun } from "./execute-run.ts";
@@ -99,7 +99,7 @@ export const evaluateCommand: CommandModule<object, EvaluateArgs> = {
       ) as unknown as Argv<EvaluateArgs>,
   handler: async (args) => {
     const solutions = solutionsFor(args);
-    const folder = args.out === undefined ? mkdtempSync(join(tmpdir(), "trm-evaluate-")) : undefined;
+    const folder = args.out === undefined ? makeTemporaryFolder("trm-evaluate-") : undefined;
     if (folder !== undefined) process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
     const settings = settingFlags(SETTINGS, args as unknown as Record<string, unknown>);
     const variants = Number(settings.voteVariants ?? RECIPE.voteVariants.default);

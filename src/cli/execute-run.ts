@@ -7,7 +7,7 @@ import { leaveOut } from "../adapt/left-out.ts";
 import { adaptedModel, courseSteps } from "../adapt/methods.ts";
 import type { RunRequest, RunResult } from "../adapt/request.ts";
 import { Run } from "../adapt/run.ts";
-import { RunFolder, refuseOtherTasks, tasksSha256, unkeptState } from "../adapt/run-folder.ts";
+import { EVENTS_FILE, RunFolder, refuseOtherTasks, tasksSha256, unkeptState } from "../adapt/run-folder.ts";
 import { setUp, sharesByCanvas } from "../adapt/setup.ts";
 import { partOf, type RunIdentity, shareOf } from "../adapt/shard.ts";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
@@ -78,10 +78,10 @@ export async function executeRun(
     const clock = rehearsalClock ?? realClock(earlier ? earlier.elapsedSeconds - performance.now() / 1000 : spentSeconds(given.startedAt));
     const log = writing(`--${option} ${path}`, () =>
       openEventLog({
-        file: path === undefined ? undefined : join(path, "events.jsonl"),
+        file: path === undefined ? undefined : join(path, EVENTS_FILE),
         level: given.quiet ? "warn" : (given.logLevel ?? "info"),
         live: true,
-        held: earlier === undefined, // until the run begins: the folder may hold the log of another
+        held: true, // until the run begins, or goes on: what is refused leaves no trace
         seconds: () => clock.now(),
       }),
     );
@@ -213,7 +213,7 @@ export async function executeRun(
         log.emit(
           "warn",
           "previous",
-          `${path} held a run that had not come to its end: it lies in ${aside} now, where \`run --resume ${aside}\` goes on with it`,
+          `${path} held a run that had not come to its end: it lies in ${aside} now, where \`run --resume ${aside}\` goes on with it, and writes to the --out that it began with`,
         );
     }
     log.release?.();

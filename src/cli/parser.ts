@@ -1,5 +1,6 @@
 /** How the words of a command line become options: what all commands share. */
 import yargs, { type Argv, type MiddlewareFunction } from "yargs";
+import { flagName } from "../config/settings.ts";
 import { UserError } from "../errors.ts";
 
 /** A strict parser of these words with the options of all commands, and none of the commands yet. Its errors are thrown. */
@@ -37,7 +38,7 @@ interface OptionTypes {
 function takeLast(values: Record<string, unknown>, y: { getOptions(): OptionTypes }): void {
   const options = y.getOptions(); // the types of yargs know neither the second argument nor this
   for (const [name, value] of Object.entries(values)) {
-    const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const kebab = flagName(name);
     if (Array.isArray(value) && name !== "_" && name !== "--" && !options.array.includes(name) && !options.array.includes(kebab))
       values[name] = value.at(-1);
   }

@@ -1,6 +1,7 @@
 /** Options of `run` that another command passes on, written after `--`. */
 import type { CommandModule } from "yargs";
 import { parseDuration } from "../budget/duration.ts";
+import { flagName } from "../config/settings.ts";
 import { UserError } from "../errors.ts";
 import { parserOf } from "./parser.ts";
 import { runCommand } from "./run.ts";
@@ -16,7 +17,7 @@ import { resolveSettings } from "./run-resume.ts";
  * @throws UserError for what `run` would refuse, or what the command sets
  */
 export function checkRunOptions(options: readonly string[], own: readonly string[], checkpoint: string): void {
-  const taken = options.find((word) => own.includes(kebab(/^--(?:no-)?([^=]+)/.exec(word)?.[1] ?? "")));
+  const taken = options.find((word) => own.includes(flagName(/^--(?:no-)?([^=]+)/.exec(word)?.[1] ?? "")));
   if (taken !== undefined)
     throw new UserError(
       `${taken} after --: that is not for the command to pass on: it has an option for it, sets it itself, or it would not be right where it is run`,
@@ -25,6 +26,8 @@ export function checkRunOptions(options: readonly string[], own: readonly string
   const command: CommandModule<object, RunArgs> = { ...runCommand, handler: (args) => void given.push(args) };
   parserOf(["run", ...options])
     .command(command)
+    .help(false)
+    .version(false)
     .fail((message, error) => {
       throw new UserError(`after --: ${error?.message ?? message}\nsee \`trm run --help\``);
     })
@@ -35,9 +38,4 @@ export function checkRunOptions(options: readonly string[], own: readonly string
     parseDuration(args.budget, "--budget");
     parseDuration(args.snapshotEvery, "--snapshot-every");
   }
-}
-
-/** An option may be written either way. */
-export function kebab(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

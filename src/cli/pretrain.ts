@@ -1,6 +1,6 @@
 /** `pretrain`: trains a trunk and puzzle rows from scratch, from a checkpoint or from a training state, and writes a checkpoint. */
 import { accessSync, constants, mkdirSync, readFileSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { basename, join } from "node:path";
 import type { Argv, CommandModule } from "yargs";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import { parseDuration } from "../budget/duration.ts";
@@ -12,6 +12,7 @@ import { type Layer, named, parseConfig, type Resolved, resolveSettings } from "
 import { messageOf, UserError } from "../errors.ts";
 import type { LogLevel } from "../events.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
+import { placeOf } from "../files/distinct-paths.ts";
 import { type FolderToHold, holdFolders } from "../files/held-folders.ts";
 import { pretrain } from "../pretrain/pretrain.ts";
 import type { PretrainRequest } from "../pretrain/request.ts";
@@ -193,12 +194,16 @@ function keepStride(from: string, values: Pretraining, origins: Asked["origins"]
     throw new UserError(
       `--full-canvas ${values.fullCanvas}: the rotary positions of ${from} count ${canvas} cells a row, which can't change`,
     );
+  if (model.ropeAxes !== 2 && values.canvas > canvas)
+    throw new UserError(
+      `--canvas ${values.canvas}: the rotary positions of ${from} count ${canvas} cells a row, so no canvas can be wider`,
+    );
   if (!isAsked) Object.assign(values, { fullCanvas: canvas });
 }
 
 /** Makes the folders that are written to. @throws UserError where nothing can be written in one */
 function writtenFolders({ out, state, runDir }: PretrainRequest): FolderToHold[] {
-  if (runDir !== undefined && resolve(out) === resolve(runDir))
+  if (runDir !== undefined && placeOf(out) === placeOf(runDir))
     throw new UserError(`--out and --run-dir are both ${out}: each has a config.json of its own; name two folders`);
   const options = {
     out: ["--out", "TRM_PRETRAIN_OUT"],
@@ -220,7 +225,7 @@ function refuseOtherState({ state, resume, saved }: Asked): void {
     const what = `${state}: holds a training state already, of step ${there.step}`;
     throw new UserError(`${what}; go on with it by --resume, or pass another --state or --run-dir`);
   }
-  if (there && resume !== undefined && resolve(state!) !== resolve(resume)) {
+  if (there && resume !== undefined && placeOf(state!) !== placeOf(resume)) {
     const what = `${state}: holds a training state already, of step ${there.step}`;
     throw new UserError(
       `${what}, which would be written over by what goes on from ${resume}; go on with it by --resume, or pass another --state or --run-dir`,

@@ -1,6 +1,8 @@
 /** What the options of `run` mean. */
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { candidatesPath } from "../adapt/answers.ts";
 import type { CanvasChoice } from "../adapt/request.ts";
+import { RUN_FILES } from "../adapt/run-folder.ts";
 import { type Task, withoutAnswers } from "../arc/task.ts";
 import { parseDuration } from "../budget/duration.ts";
 import type { Recipe } from "../config/recipe.ts";
@@ -155,27 +157,15 @@ export function checkedOptions(
   return { canvas, askedWorkers, wishes, keepAnswers };
 }
 
-/** Files of a run folder that a submission can't be called. */
-const TAKEN = [
-  "candidates.json",
-  "config.json",
-  "events.jsonl",
-  "metrics.jsonl",
-  "learning.jsonl",
-  "run.json",
-  "tasks.jsonl",
-  "votes.bin",
-  "report.html",
-];
-
-/** @throws UserError where the submission would be written over another file of the run, or over what it reads */
-export function refuseClashes({ challenges, solutions, config }: RunArgs, out: string, runDir: string | undefined): void {
+/** @throws UserError where the submission would be written over another file of the run, or one of them over what it reads */
+export function refuseClashes({ challenges, solutions, config, timeScale }: RunArgs, out: string, runDir: string | undefined): void {
   const inputs = [
     ["--challenges", challenges],
     ["--solutions", solutions],
     ["--config", config],
   ] as const;
-  const own = runDir === undefined ? [join(dirname(out), "candidates.json")] : TAKEN.map((name) => join(runDir, name));
-  refuseClash([["--out", out]], [...inputs, ...own.map((path) => ["a file that the run keeps", path] as const)]);
-  if (runDir === undefined) refuseClash([["the candidates beside --out,", join(dirname(out), "candidates.json")]], inputs);
+  const paths = runDir === undefined ? [candidatesPath(out, timeScale !== undefined)] : RUN_FILES.map((name) => join(runDir, name));
+  const own = paths.map((path) => ["a file that the run keeps,", path] as const);
+  refuseClash(own, inputs);
+  refuseClash([["--out", out]], [...inputs, ...own]);
 }

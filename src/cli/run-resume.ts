@@ -38,22 +38,18 @@ function keptValue(args: RunArgs, name: keyof typeof RUN_DEFAULTS): unknown {
 export function optionsOf({ config }: EarlierRun, given: RunArgs, log: EventLog, words: readonly string[] = process.argv): RunArgs {
   const names = Object.keys(RUN_DEFAULTS) as (keyof typeof RUN_DEFAULTS)[];
   const anew = names.filter((name) => {
-    const isGiven = given[name] !== RUN_DEFAULTS[name] || words.some((word) => word.split("=", 1)[0] === flagOf(name));
+    const isGiven = given[name] !== RUN_DEFAULTS[name] || words.some((word) => word.split("=", 1)[0] === `--${flagName(name)}`);
     return isGiven && given[name] !== undefined && keptValue(given, name) !== (config.arguments[name] ?? RUN_DEFAULTS[name]);
   });
   const changed = anew.filter((name) => RUN_CHANGEABLE.includes(name));
   const ignored = anew.filter((name) => !changed.includes(name));
   for (const name of ignored) {
-    const text = `${flagOf(name)} ${String(given[name])} is ignored: the run goes on with what it began with (${String(config.arguments[name] ?? "nothing")})`;
+    const text = `--${flagName(name)} ${String(given[name])} is ignored: the run goes on with what it began with (${String(config.arguments[name] ?? "nothing")})`;
     log.emit("warn", "resume-options", text);
   }
   const none = Object.fromEntries(names.map((name) => [name, undefined]));
   const taken = Object.fromEntries(changed.map((name) => [name, given[name]]));
   return { ...given, ...none, ...config.arguments, ...taken } as RunArgs;
-}
-
-function flagOf(name: string): string {
-  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /** The settings that the run began with. */

@@ -12,8 +12,8 @@ export function describeOutcomes(run: Run, solutions: Solutions | undefined): st
     const truth = solutions?.get(taskId)?.[testIndex];
     const rank = truth ? answers.slice(0, 2).findIndex(({ grid }) => equalGrids(grid, truth)) + 1 : 0;
     const solved = !truth ? "" : rank > 0 ? pc.green(`solved (attempt ${rank})`) : pc.red("not solved");
-    const total = answers.reduce((sum, { votes }) => sum + votes, 0);
-    const votes = first ? `${first.votes}${second ? ` + ${second.votes}` : ""} of ${total} votes` : "no vote";
+    const total = answers.reduce((sum, { votes, isEarlier }) => sum + (isEarlier ? 0 : votes), 0);
+    const votes = first ? `${first.votes}${second && !second.isEarlier ? ` + ${second.votes}` : ""} of ${total} votes` : "no vote";
     return `${taskId}  test ${testIndex}  ${votes.padEnd(20)}  ${solved}`;
   });
 }

@@ -9,9 +9,10 @@ import { readChallenges } from "../arc/challenges-file.ts";
 import { formatDuration, parseDuration } from "../budget/duration.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import { arrayOptions, mergeOptions, type SlurmJobs, type SlurmResources, shellWord, slurmFiles } from "../cluster/slurm.ts";
+import { flagName } from "../config/settings.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
-import { checkRunOptions, kebab } from "./passed-options.ts";
+import { checkRunOptions } from "./passed-options.ts";
 
 interface SlurmArgs {
   shards: number;
@@ -200,8 +201,8 @@ function withWholePaths(options: readonly string[]): string[] {
   const whole = (path: string): string => (path === "off" ? path : resolve(path)); // --xla-cache off
   return options.map((option, i) => {
     const [name, ...value] = option.split("=") as [string, ...string[]];
-    if (value.length > 0 && PATH_OPTIONS.includes(kebab(name))) return `${name}=${whole(value.join("="))}`;
-    return i > 0 && PATH_OPTIONS.includes(kebab(options[i - 1]!)) ? whole(option) : option;
+    if (value.length > 0 && PATH_OPTIONS.includes(flagName(name))) return `${name}=${whole(value.join("="))}`;
+    return i > 0 && PATH_OPTIONS.includes(flagName(options[i - 1]!)) ? whole(option) : option;
   });
 }
 

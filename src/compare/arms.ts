@@ -25,7 +25,7 @@ const hasStart = (method: string): boolean => method !== "scratch" && method !==
 
 /** Every method with every start, then the arms that were written out (`NAME: OPTIONS`). @throws UserError for one that can't be */
 export function armsOf(methods: readonly string[], starts: readonly string[], written: readonly string[]): Arm[] {
-  const unknown = methods.filter((method) => !METHODS[method]);
+  const unknown = methods.filter((method) => !Object.hasOwn(METHODS, method));
   if (unknown.length > 0) throw new UserError(`--methods ${unknown.join(",")}: expected some of ${Object.keys(METHODS).join(", ")}`);
   const arms = methods.flatMap((method): Arm[] => {
     const options = METHODS[method]!;

@@ -4,8 +4,8 @@ import type { Random } from "../random.ts";
 /** A value with what can be said of its uncertainty. */
 export interface Estimate {
   readonly mean: number;
-  /** of the mean over seeds: deviation of the seeds' means / sqrt(seeds); 0 for one seed */
-  readonly standardError: number;
+  /** of the mean over seeds: deviation of the seeds' means / sqrt(seeds); one seed tells none */
+  readonly standardError?: number | undefined;
   /** 95 % of resamplings lie within */
   readonly low: number;
   readonly high: number;
@@ -23,7 +23,8 @@ const OUTSIDE = 0.025;
 export function estimate(values: readonly (readonly number[])[], random: Random): Estimate {
   const seedMeans = values.map(meanOf);
   const mean = meanOf(seedMeans);
-  const variance = seedMeans.length > 1 ? seedMeans.reduce((sum, each) => sum + (each - mean) ** 2, 0) / (seedMeans.length - 1) : 0;
+  const squares = seedMeans.reduce((sum, each) => sum + (each - mean) ** 2, 0);
+  const standardError = seedMeans.length > 1 ? Math.sqrt(squares / (seedMeans.length - 1) / seedMeans.length) : undefined;
   const [S, T] = [values.length, values[0]?.length ?? 0];
   const means: number[] = [];
   for (let n = 0; n < RESAMPLINGS && S > 0 && T > 0; n++) {
@@ -35,7 +36,7 @@ export function estimate(values: readonly (readonly number[])[], random: Random)
   }
   means.sort((a, b) => a - b);
   const at = (share: number): number => means[Math.min(means.length - 1, Math.floor(share * means.length))] ?? mean;
-  return { mean, standardError: Math.sqrt(variance / Math.max(1, S)), low: at(OUTSIDE), high: at(1 - OUTSIDE) };
+  return { mean, ...(standardError !== undefined && { standardError }), low: at(OUTSIDE), high: at(1 - OUTSIDE) };
 }
 
 /** How two arms differ on the same tasks and seeds: their differences, resampled in pairs. */

@@ -15,6 +15,7 @@ import type { Outcome } from "./summary.ts";
 
 const RESULT_FILE = "result.json";
 /** Lines of a run that failed that are worth showing. */
+const ALL_ANSWERS = 1e6;
 const LAST_LINES = 12;
 
 /** What all runs have in common. */
@@ -47,8 +48,10 @@ export async function make(run: ArmRun, surroundings: Surroundings): Promise<Out
   const { folder, common, solutions } = surroundings;
   const at = join(folder, run.folder);
   mkdirSync(at, { recursive: true });
-  rmSync(join(at, RESULT_FILE), { force: true }); // of other options: what the run leaves from now on is not its
+  // Of other options, or of a run that was cut: what it leaves from now on is not its, and is not to be kept.
+  for (const name of [RESULT_FILE, "run.json"]) rmSync(join(at, name), { force: true });
   const args = ["run", ...argumentsOf(run, common), "--run-dir", at, "--out", join(at, "submission.json"), "--json"];
+  args.push("--keep-answers", String(ALL_ANSWERS)); // what is among all of them is a measure
   const result = JSON.parse(await lastLineOf(args, run, surroundings)) as RunResult;
   writeFileAtomically(join(at, RESULT_FILE), `${JSON.stringify({ key: keyOf(run, surroundings), result })}\n`);
   return outcomeOf(result, at, solutions);
@@ -75,7 +78,7 @@ function outcomeOf({ steps, seconds, leftOut }: RunResult, folder: string, solut
     steps,
     seconds: seconds.total,
     tasks: { "pass@1": within(1), "pass@2": within(2), oracle: within(Number.POSITIVE_INFINITY) },
-    leftOut: leftOut?.at(-1),
+    leftOut: leftOut?.findLast(({ step }) => step > 0 || steps === 0), // one of before the training is no measure of it
   };
 }
 

@@ -3,7 +3,9 @@ import type { Estimate } from "./bootstrap.ts";
 import { type ArmSummary, MEASURES, type Summary } from "./summary.ts";
 
 const percent = (share: number): string => (100 * share).toFixed(1);
-const withError = ({ mean, standardError }: Estimate): string => `${percent(mean)} +- ${percent(standardError)}`;
+/** A mean with its error, if that is known. */
+const withError = ({ mean, standardError }: Estimate, words = percent): string =>
+  standardError === undefined ? words(mean) : `${words(mean)} +- ${words(standardError)}`;
 const interval = ({ low, high }: Estimate): string => `${percent(low)} .. ${percent(high)}`;
 
 /** Columns side by side; the first is on the left, numbers are on the right. */
@@ -46,7 +48,7 @@ export function comparisonTable({ tasks, arms }: Summary): string {
 }
 
 function leftOutCells({ leftOut }: ArmSummary): string[] {
-  return leftOut ? [withError(leftOut.exact), `${leftOut.lmLoss.mean.toFixed(3)} +- ${leftOut.lmLoss.standardError.toFixed(3)}`] : ["", ""];
+  return leftOut ? [withError(leftOut.exact), withError(leftOut.lmLoss, (loss) => loss.toFixed(3))] : ["", ""];
 }
 
 /** One line an arm and measure: arm, seeds, measure, mean, standard error, low, high; differences as `difference of ...`. */
@@ -64,7 +66,7 @@ export function comparisonCsv({ arms }: Summary): string {
         : []),
     ];
     return all.map(([measure, { mean, standardError, low, high }]) =>
-      [quoted(name), seeds.length, measure, mean, standardError, low, high].join(","),
+      [quoted(name), seeds.length, measure, mean, standardError ?? "", low, high].join(","),
     );
   });
   return `${["arm,seeds,measure,mean,standard error,low,high", ...lines].join("\n")}\n`;

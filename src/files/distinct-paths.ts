@@ -19,7 +19,7 @@ export function refuseClash(outputs: readonly NamedPath[], inputs: readonly Name
 }
 
 /** The file's place, links on the way to it followed. */
-function placeOf(path: string): string {
+export function placeOf(path: string): string {
   const whole = resolve(path);
   if (existsSync(whole)) return realpathSync(whole);
   const parent = dirname(whole);

@@ -125,6 +125,8 @@ export interface TaskRequest {
 const MAX_RULES_TRIED = 1000;
 /** Test pairs tried for one set of demonstrations before other demonstrations are drawn. */
 const MAX_TEST_TRIES = 500;
+/** Sets of demonstrations tried before it is given up: most kinds need one or two. */
+const MAX_DRAWS = 200;
 
 /**
  * A task of a kind, solutions included. Its demonstrations settle the answers: every colour of a test pair was demonstrated on the same
@@ -141,7 +143,7 @@ export function generateTask({ kind: name, seed, pairs, tests, reserved = false 
   while (reserved && kind.ruleCount >= LARGE_KIND && !isReservedRule(kind, rule)) rule = kind.draw(random);
   const accepted = (input: Grid): boolean => !reserved || isReservedScene(input);
 
-  for (;;) {
+  for (let draws = 0; draws < MAX_DRAWS; draws++) {
     const train: Pair[] = [];
     while (train.length < pairs) addIfNew(train, pairWhere(rule, random, accepted));
     const rivals = rivalsOf(rule, train);
@@ -154,6 +156,9 @@ export function generateTask({ kind: name, seed, pairs, tests, reserved = false 
     }
     if (test.length === tests) return { id, train, test };
   }
+  throw new UserError(
+    `${name}: no ${tests} tests were found whose answers ${pairs} demonstrations settle; take fewer --tests, or more --pairs`,
+  );
 }
 
 function addIfNew(pairs: Pair[], pair: Pair): void {

@@ -2,6 +2,7 @@
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
+import { writeFileAtomically } from "../files/atomic.ts";
 
 export const LEARNING_FILE = "learning.jsonl";
 
@@ -50,10 +51,17 @@ export class LearningFile {
   readonly #failed: (error: unknown) => void;
   #open = true;
 
-  /** @param failed told once, where the file can't be written any more */
-  constructor(folder: string, failed: (error: unknown) => void) {
+  /**
+   * @param failed told once, where the file can't be written any more
+   * @param step   a training that goes on from here: points of later steps are of one that was given up
+   */
+  constructor(folder: string, failed: (error: unknown) => void, step?: number) {
     this.#path = join(folder, LEARNING_FILE);
     this.#failed = failed;
+    if (step === undefined || !existsSync(this.#path)) return;
+    const lines = readFileSync(this.#path, "utf8").split("\n");
+    const kept = lines.filter((line) => (parsed(line)?.step ?? Number.POSITIVE_INFINITY) <= step);
+    writeFileAtomically(this.#path, kept.map((line) => `${line}\n`).join(""));
   }
 
   add(point: LearningPoint | LeftOutPoint): void {

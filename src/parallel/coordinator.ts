@@ -113,20 +113,26 @@ export class WorkerPool {
     const patience = { ...PATIENCE, ...(recovery && { silence: recovery.silenceSeconds }) };
     this.#slots = jobs.map(
       (job, rank) =>
-        new Slot(rank, jobs.length, job, {
-          environment: environment(rank),
-          patience,
-          recovers: this.#recovers,
-          isLast: (slot) => this.#slots.every((other) => other === slot || other.leftOut !== undefined),
-          watcher: {
-            report: (from, report) => this.#hear(from, report),
-            line: (from, text) => watcher.line?.(from, text),
-            lost: (slot, message, again) => {
-              this.#ringStands = false;
-              watcher.lost?.(slot.rank, message, again);
+        new Slot(
+          rank,
+          jobs.length,
+          { ...job, mayRestart: this.#recovers },
+          {
+            environment: environment(rank),
+            patience,
+            recovers: this.#recovers,
+            startBy: options.startBy,
+            isLast: (slot) => this.#slots.every((other) => other === slot || other.leftOut !== undefined),
+            watcher: {
+              report: (from, report) => this.#hear(from, report),
+              line: (from, text) => watcher.line?.(from, text),
+              lost: (slot, message, again) => {
+                this.#ringStands = false;
+                watcher.lost?.(slot.rank, message, again);
+              },
             },
           },
-        }),
+        ),
     );
     const lineage = (rank: number): Lineage => {
       const { folder, everySeconds, rateScales } = recovery ?? {};

@@ -64,6 +64,8 @@ export interface Job {
   readonly threads?: number | undefined;
   /** the driver shows a GPU for this process: one that the engine does not use is told of */
   readonly expectsGpu?: boolean | undefined;
+  /** a worker that ends is started again */
+  readonly mayRestart?: boolean | undefined;
   /** how steps run on it */
   readonly compilation: Compilation;
   readonly seed: number | string;
@@ -264,6 +266,8 @@ export type Report =
   | { readonly kind: "diagnosed"; readonly diagnosis: Diagnosis }
   | { readonly kind: "staged"; readonly files: FileRecords }
   | { readonly kind: "saved"; readonly folder: string; readonly step: number }
+  /** the training stands still while something else is done that may take long, or goes on */
+  | { readonly kind: "standstill"; readonly underway: boolean }
   /** a snapshot was written; with `problem`, it could not be */
   | {
       readonly kind: "snapshot";

@@ -33,12 +33,12 @@ export class Lineage {
 
   /** States to go on from, best first. */
   sources(): SnapshotEntry[] {
-    const kept = this.#order ? listSnapshots(this.#order.folder) : [];
+    const isGood = (entry: SnapshotEntry): boolean => !this.#bad.has(keyOf(entry));
+    const kept = this.#order ? listSnapshots(this.#order.folder).filter(isGood) : [];
     const spare = this.#spare === undefined ? [] : listSnapshots(this.#spare);
     const newest = kept[0]?.step ?? -1;
     const others = [...spare, ...(this.#saved ? [this.#saved] : [])].filter(({ step }) => step > newest);
-    const all = [...others.sort((a, b) => b.step - a.step), ...kept];
-    return all.filter((entry) => !this.#bad.has(keyOf(entry)));
+    return [...others.filter(isGood).sort((a, b) => b.step - a.step), ...kept];
   }
 
   /** The training's state was saved: where snapshots are older, as on a disk without room for them, it is what to go on from. */

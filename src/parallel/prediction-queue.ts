@@ -6,7 +6,7 @@ const MAX_LOSSES = 2;
 
 /** What a queue asks of its items. */
 export interface Questions {
-  /** asked of each when its turn comes: what came of others may have made it needless, for good */
+  /** asked of each when its turn comes: what came of others may have made it needless, or there is no time left for it; then it is dropped */
   wanted?(item: PredictionItem): boolean;
   /** those of a chunk have the same one */
   kind?(item: PredictionItem): number;

@@ -9,13 +9,15 @@ import { type ReportOf, WorkerLost, WorkerProcess, WorkFailed } from "./worker-p
 
 /** A worker that is lost this often in one phase of the work is left out of it, unless it is the last one. */
 const MAX_LOSSES = 3;
-/** The last one too, where it never came to work by its own fault so often on end, or said so often on end that the same had gone wrong: it is no chance then. */
-const MAX_IN_VAIN = 5;
+/** The last one too, where it never came to work by its own fault so often on end; not having come to it in time counts twice. */
+const MAX_UNREADY = 5;
+/** Or where it said so often on end that the same had gone wrong, with nothing done between: it is no chance then. */
+const MAX_SAME = 10;
 /** Wait before a worker is started again: none the first time, then this, doubled each time. */
 const BACKOFF_SECONDS = 1;
 const MAX_BACKOFF_SECONDS = 30;
 /** Longest time a worker may take to start, load its engine and its checkpoint. */
-const START_SECONDS = 300;
+const START_SECONDS = { most: 300, least: 60, share: 1 / 8 };
 /** How long the process before it may take to let go of its GPU. */
 const EXIT_SECONDS = 10;
 
@@ -46,6 +48,7 @@ export class Slot {
   readonly #patience: Patience;
   readonly #watcher: SlotWatcher;
   readonly #recovers: boolean;
+  readonly #startBy: number;
   readonly #isLast: (slot: Slot) => boolean;
   #losses = 0;
   /** losses on end before it was ready */
@@ -54,6 +57,8 @@ export class Slot {
   #complaint = { text: "", times: 0 };
   /** its process runs a step with attention by cuDNN for the first time */
   #triesAttention = false;
+  /** rows at a time of the job that its process began with */
+  #begunWith = 0;
   #starting: Promise<boolean> | undefined;
   #ended = false;
   #wake: () => void = () => {};
@@ -71,6 +76,8 @@ export class Slot {
       readonly patience: Patience;
       readonly watcher: SlotWatcher;
       readonly recovers: boolean;
+      /** seconds in which all workers must be ready; infinite unless given */
+      readonly startBy?: number | undefined;
       isLast(slot: Slot): boolean;
     },
   ) {
@@ -81,7 +88,14 @@ export class Slot {
     this.#patience = options.patience;
     this.#watcher = options.watcher;
     this.#recovers = options.recovers;
+    this.#startBy = options.startBy ?? Number.POSITIVE_INFINITY;
     this.#isLast = options.isLast;
+  }
+
+  /** Longest time to become ready: less where all that it is to do has less time. */
+  get #startSeconds(): number {
+    const { most, least, share } = START_SECONDS;
+    return Math.min(most, Math.max(least, share * this.#startBy));
   }
 
   /** Its process is there. */
@@ -117,8 +131,12 @@ export class Slot {
       lost: (error) => this.#lose(error),
     });
     this.process = process;
-    const timer = setTimeout(() => process.giveUp(`was not ready within ${START_SECONDS} s`), 1000 * START_SECONDS);
+    const timer = setTimeout(() => {
+      this.#unready++;
+      process.giveUp(`was not ready within ${this.#startSeconds.toFixed(0)} s`);
+    }, 1000 * this.#startSeconds);
     try {
+      this.#begunWith = this.job.microBatch;
       this.ready = await process.command({ kind: "job", job: this.job }, "ready");
       this.startSeconds = monotonicSeconds() - began;
       this.#unready = 0;
@@ -151,7 +169,8 @@ export class Slot {
         sentence: `XLA compiles nothing here with its cache (${message}); from now on without (--xla-cache off does so at once)`,
       });
     }
-    if (error instanceof WorkFailed && error.failure === "other") this.#noteComplaint(`${error.message} ${error.step}`);
+    if (error instanceof WorkFailed && error.failure === "other")
+      this.#noteComplaint(`${error.message} ${error.step}`, this.process?.hasWorked ?? false);
     this.process?.kill("failed");
     if (error instanceof UserError) {
       this.leftOut = error; // trying again would not help
@@ -179,9 +198,9 @@ export class Slot {
     if (failed) this.job = composedJob(this.job).job; // for whoever takes its place: the failure may cost this process its GPU
   }
 
-  /** The same, at the same step, comes again whoever is asked. */
-  #noteComplaint(text: string): void {
-    this.#complaint = { text, times: text === this.#complaint.text ? this.#complaint.times + 1 : 1 };
+  /** The same, at the same step, comes again whichever process is asked. @param hasWorked the process had done something before */
+  #noteComplaint(text: string, hasWorked: boolean): void {
+    this.#complaint = { text, times: text === this.#complaint.text && !hasWorked ? this.#complaint.times + 1 : 1 };
   }
 
   #lose(error: WorkerLost): void {
@@ -191,9 +210,11 @@ export class Slot {
     this.step = undefined;
     this.ready = undefined;
     this.#losses++;
-    const isInVain = Math.max(this.#unready, this.#complaint.times) >= MAX_IN_VAIN;
+    const isInVain = this.#unready >= MAX_UNREADY || this.#complaint.times >= MAX_SAME;
     if (!this.#recovers || isInVain || (this.#losses >= MAX_LOSSES && !this.#isLast(this))) this.leftOut = error;
-    const { job, changed } = jobAfterLoss(this.job, error, this.#triesAttention);
+    // A process that had more rows than the next one will have says nothing of that one's memory.
+    const isLess = error.outOfMemory && this.job.microBatch < this.#begunWith;
+    const { job, changed } = isLess ? { job: this.job, changed: "" } : jobAfterLoss(this.job, error, this.#triesAttention);
     this.job = job;
     this.#watcher.lost(this, `${error.message}${changed}`, this.leftOut === undefined);
   }

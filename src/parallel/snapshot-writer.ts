@@ -48,7 +48,8 @@ export class SnapshotWriter {
         const began = seconds();
         const carry = await carryOf();
         if (rank() !== 0) return;
-        const written = await this.write(order.folder, stateOf, carry);
+        this.#send({ kind: "standstill", underway: true });
+        const written = await this.write(order.folder, stateOf, carry).finally(() => this.#send({ kind: "standstill", underway: false }));
         const pause = Math.max(order.everySeconds, (seconds() - began) / SNAPSHOT_SHARE);
         this.#next = seconds() + pause * (written ? 1 : RETRY_FACTOR);
       },

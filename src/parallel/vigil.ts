@@ -27,7 +27,7 @@ export class Vigil {
   #beatAt: number;
   #work: string | undefined;
   #waiting = false;
-  #compiling = false;
+  #isOtherwise = false;
   /** longest time between two beats, by kind of work */
   readonly #longest = new Map<string, number>();
 
@@ -55,16 +55,16 @@ export class Vigil {
     this.#beatAt = now;
   }
 
-  /** A step is compiled, in the middle of the work, or no more: that says nothing of how long a step takes. */
-  compiling(underway: boolean, now: number): void {
-    this.#compiling = underway;
+  /** In the middle of the work something else is done, or no more, that says nothing of how long a step takes: one is compiled, a snapshot written. */
+  otherwise(underway: boolean, now: number): void {
+    this.#isOtherwise = underway;
     this.#beatAt = now;
   }
 
   /** It is done, or has failed. */
   end(): void {
     this.#work = undefined;
-    this.#compiling = false;
+    this.#isOtherwise = false;
   }
 
   /** Time passed that is no one's fault: the watcher itself, or the whole machine, stood still. */
@@ -81,7 +81,7 @@ export class Vigil {
     if (this.#work === undefined || this.#waiting) return undefined;
     const longest = this.#longest.get(this.#work);
     const idle = now - this.#beatAt;
-    const allowed = longest === undefined || this.#compiling ? firstBeat : Math.max(beat, factor * longest);
+    const allowed = longest === undefined || this.#isOtherwise ? firstBeat : Math.max(beat, factor * longest);
     return idle > allowed ? `completed nothing for ${idle.toFixed(0)} s (${this.#work})` : undefined;
   }
 }

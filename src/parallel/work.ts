@@ -95,7 +95,7 @@ export class Work implements Laborer {
   static async begin(job: Job, send: (report: Report) => void, pulse: PulseSender): Promise<Work> {
     const engine = await startEngine(job.engine, { threads: job.threads });
     const warn = (sentence: string): void => send({ kind: "warning", sentence });
-    const running = stepRunner(job.engine, job.compilation, warn, (run) => send({ kind: "first-run", ...run }));
+    const running = stepRunner(job.engine, job.compilation, warn, (run) => send({ kind: "first-run", ...run }), job.mayRestart);
     const onCpu = job.expectsGpu === true && !engine.usesGpu;
     if (onCpu) warn("the driver shows a GPU, but the engine does not use it and computes on the CPU; `trm doctor` may say why");
     if (job.expectsGpu === false && job.engine === "tensorflow" && engine.usesGpu)

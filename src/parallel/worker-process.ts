@@ -61,6 +61,8 @@ export class WorkerProcess {
   readonly child: ChildProcess;
   /** why it can't be used any more */
   lost: WorkerLost | undefined;
+  /** it has done what it was told, beyond taking its place */
+  hasWorked = false;
   readonly #name: string;
   readonly #watcher: ProcessWatcher;
   readonly #vigil: Vigil;
@@ -163,14 +165,15 @@ export class WorkerProcess {
   }
 
   #hear(report: Report): void {
-    if (this.#waiting?.kinds.includes(report.kind)) this.#settle((waiting) => waiting.resolve(report));
-    else if (report.kind === "failed") {
+    if (report.kind === "standstill" || report.kind === "first-run") this.#vigil.otherwise(report.underway, monotonicSeconds());
+    if (this.#waiting?.kinds.includes(report.kind)) {
+      this.hasWorked ||= report.kind !== "ready" && report.kind !== "formed";
+      this.#settle((waiting) => waiting.resolve(report));
+    } else if (report.kind === "failed") {
       const { message, user, cause, step, stack } = report;
       this.#settle((waiting) => waiting.reject(user ? new UserError(message) : new WorkFailed(message, cause, step, stack)));
-    } else if (report.kind === "progress" || report.kind === "warning" || report.kind === "snapshot" || report.kind === "first-run") {
-      if (report.kind === "first-run") this.#vigil.compiling(report.underway, monotonicSeconds());
+    } else if (report.kind === "progress" || report.kind === "warning" || report.kind === "snapshot" || report.kind === "first-run")
       this.#watcher.report(report);
-    }
   }
 
   #settle(settle: (waiting: { resolve: (report: Report) => void; reject: (error: Error) => void }) => void): void {

@@ -75,7 +75,9 @@ function* candidateLines(
   yield `{"version": ${VERSION}, ${rehearsal ? '"rehearsal": true, ' : ""}${weighed}${part ? `"part": ${JSON.stringify(part)}, ` : ""}"tasks": {`;
   let separator = "";
   for (const [id, tests] of answers) {
-    const lists = tests.map((list) => list.slice(0, best).map(({ grid, ...share }) => ({ grid: gridToRows(grid), ...share })));
+    const lists = tests.map((list) =>
+      list.slice(0, best).map(({ grid, votes, meanQ, weight }) => ({ grid: gridToRows(grid), votes, meanQ, weight })),
+    );
     yield `${separator}${JSON.stringify(id)}: ${JSON.stringify(lists)}`;
     separator = ",\n";
   }

@@ -195,8 +195,10 @@ class Pretraining {
       () => Date.now() / 1000,
       (error) => log.emit("warn", "metrics", `${request.runDir}: no curves any more: ${error.message}`),
     );
-    this.#learning = new LearningFile(request.runDir, (error) =>
-      log.emit("warn", "learning", `${request.runDir}: nothing more is noted of the learning: ${messageOf(error)}`),
+    this.#learning = new LearningFile(
+      request.runDir,
+      (error) => log.emit("warn", "learning", `${request.runDir}: nothing more is noted of the learning: ${messageOf(error)}`),
+      saved?.step ?? 0,
     );
   }
 

@@ -56,23 +56,29 @@ const CURVES: readonly Drawn[] = [
   { title: "Time of an optimizer step", unit: "s", series: { "seconds a step": "speed/step seconds" } },
 ];
 
-/** @param text lines `{step, time, name: value, ...}`; those that are cut off or damaged are passed over */
-export function curvesOf(text: string): Curve[] {
-  const rows = text.split("\n").flatMap((line) => {
+/** The points in lines `{step, time, name: value, ...}`; those that are cut off or damaged are passed over. */
+export function metricRows(text: string): (Record<string, unknown> & { step: number })[] {
+  return text.split("\n").flatMap((line) => {
     if (line === "") return [];
     try {
       const row = JSON.parse(line) as Record<string, unknown> | null;
-      return row && numberOf(row.step) !== undefined ? [row] : [];
+      const step = numberOf(row?.step);
+      return step === undefined ? [] : [{ ...row, step }];
     } catch {
       return [];
     }
   });
+}
+
+/** @param text lines as `metricRows` reads them */
+export function curvesOf(text: string): Curve[] {
+  const rows = metricRows(text);
   return CURVES.flatMap(({ title, unit, noisy = false, series }) => {
     const scale = unit === "%" ? 100 : 1;
     const drawn = Object.entries(series).flatMap(([name, field]) => {
       const points = rows.flatMap((row): Point[] => {
         const value = numberOf(row[field]);
-        return value === undefined ? [] : [[row.step as number, scale * value]];
+        return value === undefined ? [] : [[row.step, scale * value]];
       });
       return points.length > 0 ? [{ name, points: thinned(points) }] : [];
     });

@@ -39,7 +39,7 @@ export function gatherComparison({ folder, summary, arms: runs, notes }: ReadCom
     kind: "comparison",
     title: basename(resolve(folder)),
     gatheredAt: now,
-    state: count === undefined || count.made >= count.planned ? "finished" : isRunning ? "running" : "broken-off",
+    state: isRunning ? "running" : count === undefined || count.made >= count.planned ? "finished" : "broken-off",
     tiles: [
       ...(best
         ? [

@@ -2,7 +2,7 @@
 import { basename, resolve } from "node:path";
 import { formatDuration } from "../budget/duration.ts";
 import type { Learning } from "../metrics/learning-file.ts";
-import { curvesOf } from "./curves.ts";
+import { curvesOf, metricRows } from "./curves.ts";
 import { movedSeries, taskCurves, withLearning } from "./learning-curves.ts";
 import type { Curve, DocumentData, DocumentSection } from "./report-data.ts";
 import { numberOf, type RunEvent } from "./run-events.ts";
@@ -23,17 +23,17 @@ export interface ReadTraining {
 
 /** @param now Unix milliseconds */
 export function gatherTraining({ folder, isRunning, events, metrics, learning, notes }: ReadTraining, now: number): DocumentData {
+  const rows = metricRows(metrics); // the curves are thinned out
   const curves = withLearning(curvesOf(metrics), learning);
-  const last = (title: string, name: string): number | undefined =>
-    curves
-      .find((curve) => curve.title === title)
-      ?.series.find((series) => series.name === name)
-      ?.points.at(-1)?.[1];
-  const steps = Math.max(0, ...curves.flatMap(({ series }) => series.flatMap(({ points }) => points.at(-1)![0])));
+  const last = (name: string): number | undefined => numberOf(rows.findLast((row) => numberOf(row[name]) !== undefined)?.[name]);
+  const lastPercent = (name: string): number | undefined => {
+    const share = last(name);
+    return share === undefined ? undefined : 100 * share;
+  };
+  const steps = rows.at(-1)?.step ?? 0;
   const seconds = events.at(-1)?.seconds ?? 0;
-  const saved = events.findLast(({ event }) => event === "saved");
   const planned = numberOf(events.findLast(({ event }) => event === "progress")?.plannedSteps);
-  const isOver = !isRunning && saved !== undefined && events.at(-1) === saved;
+  const isOver = !isRunning && ["saved", "finished"].includes(events.at(-1)?.event ?? "");
   const percent = (value: number | undefined): string => (value === undefined ? "-" : `${value.toFixed(1)} %`);
   const number = (value: number | undefined): string => (value === undefined ? "-" : String(Number(value.toPrecision(3))));
   const ready = events.findLast(({ event }) => event === "ready")?.text;
@@ -45,17 +45,17 @@ export function gatherTraining({ folder, isRunning, events, metrics, learning, n
     tiles: [
       { name: "Optimizer steps", large: String(steps), ...(planned !== undefined && planned > steps && { small: ` of ${planned}` }) },
       { name: "Time of the last process", large: formatDuration(seconds) },
-      { name: "Token loss", large: number(last("Loss", "token loss")), below: "of the newest point" },
-      { name: "Samples wholly right", large: percent(last("Right in training", "whole demonstrations")), below: "in training" },
+      { name: "Token loss", large: number(last("train/lm loss")), below: "of the newest point" },
+      { name: "Samples wholly right", large: percent(lastPercent("train/exact")), below: "in training" },
       {
         name: "Evaluation tasks right",
-        large: percent(last("Right in evaluations", "evaluation tasks")),
+        large: percent(lastPercent("evaluation/exact")),
         below: "a prediction each variant",
       },
       {
         name: "Cosine of rows",
-        large: number(last("Cosine of puzzle rows", "within a task")),
-        below: `within a task; ${number(last("Cosine of puzzle rows", "across tasks"))} across`,
+        large: number(last("rows/within")),
+        below: `within a task; ${number(last("rows/across"))} across`,
       },
     ],
     sections: [

@@ -8,6 +8,7 @@ import type { ReadRun } from "./read-run-file.ts";
 import type { ReportData, Summary } from "./report-data.ts";
 import { numberOf, type RunEvent } from "./run-events.ts";
 import { scoreOverTime } from "./score-over-time.ts";
+import { stageVotesOf } from "./stage-votes.ts";
 import { type Answered, scoreOf, taskReports, withinCharacters } from "./task-reports.ts";
 import { timelineOf } from "./timeline.ts";
 import { scoresByWeighting, type WeightingScore } from "./vote-weights.ts";
@@ -19,7 +20,7 @@ const MOST_CHARACTERS = 12e6;
 export function gatherReport(run: ReadRun, now: number): ReportData {
   const { events, config, solutions } = run;
   const chosen = run.tasks.flatMap(({ entry, chosen }) => (chosen ? [entry as Task] : []));
-  const answered: Answered = { ...run, votes: votesOf(run, chosen) };
+  const answered: Answered = { ...run, votes: run.stageVotes ?? stageVotesOf(run.votes, chosen) };
   const all = taskReports(answered);
   const { tasks, kept } = withinCharacters(all, MOST_CHARACTERS);
   const result = events.findLast(({ event }) => event === "result");
@@ -101,21 +102,4 @@ function durationOf(text: string): number | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Votes on each test input in the stage that its answers are from: the last one that has a vote on it. */
-function votesOf({ votes }: ReadRun, chosen: readonly Task[]): Map<string, number[]> {
-  const counts = chosen.map(({ test }) => test.map(() => ({ stage: 0, votes: 0 })));
-  let stage = 0;
-  for (const entry of votes) {
-    if (entry.kind === "stage") {
-      stage++;
-      continue;
-    }
-    const count = counts[entry.vote.task]?.[entry.vote.testIndex];
-    if (!count) continue;
-    count.votes = count.stage === stage ? count.votes + 1 : 1;
-    count.stage = stage;
-  }
-  return new Map(chosen.map(({ id }, i) => [id, counts[i]!.map((count) => count.votes)]));
 }

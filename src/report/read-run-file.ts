@@ -13,6 +13,7 @@ import { readAnswers } from "../predict/candidate-file.ts";
 import { eachVote, type VoteEntry } from "../predict/vote-log-file.ts";
 import type { RankedAnswers } from "../vote/rank.ts";
 import { parseRunEvents, type RunEvent } from "./run-events.ts";
+import type { StageVotes } from "./stage-votes.ts";
 
 /** Name of the page in a run's folder. */
 export const REPORT_FILE = "report.html";
@@ -33,6 +34,8 @@ export interface ReadRun {
   readonly solutions: Solutions | undefined;
   /** in order */
   readonly votes: readonly VoteEntry[];
+  /** where `votes` are not those of the run: of its shards */
+  readonly stageVotes?: ReadonlyMap<string, readonly StageVotes[]>;
   readonly notes: readonly string[];
 }
 
@@ -71,9 +74,10 @@ export function readRun(folder: string, solutionsPath?: string): ReadRun {
   reading("all votes", () => eachVote(join(folder, "votes.bin"), (entry) => votes.push(entry)), undefined);
   const candidates = join(folder, "candidates.json");
   const optional = (name: string): string => (existsSync(join(folder, name)) ? readFileSync(join(folder, name), "utf8") : "");
+  const isRunning = isLocked(join(folder, "run.lock")) || goesOnElsewhere(folder);
   return {
     title: basename(resolve(folder)),
-    isRunning: isLocked(join(folder, "run.lock")) || goesOnElsewhere(folder),
+    isRunning,
     config,
     events: parseRunEvents(
       reading("earlier events", () => optional("events.jsonl.1"), "") + reading("the log", () => optional("events.jsonl"), ""),
@@ -82,7 +86,7 @@ export function readRun(folder: string, solutionsPath?: string): ReadRun {
     learning: reading("how it learned", () => readLearning(folder), { training: [], leftOut: [] }),
     tasks,
     submission: reading("the submission", () => readSubmission(submissionPath(folder, out)), new Map()),
-    candidates: reading("candidates", () => (existsSync(candidates) ? readAnswers(candidates) : new Map()), new Map()),
+    candidates: reading("candidates", () => readCandidatesOf(candidates, votes.length > 0 && !isRunning), new Map()),
     solutions:
       solutionsPath === undefined
         ? reading("what is solved", () => solutionsOf(given, challenges), undefined)
@@ -90,6 +94,13 @@ export function readRun(folder: string, solutionsPath?: string): ReadRun {
     votes,
     notes,
   };
+}
+
+/** The candidates of a run; none before it has any. @throws UserError where they are gone */
+function readCandidatesOf(path: string, mustBe: boolean): RankedAnswers {
+  if (existsSync(path)) return readAnswers(path);
+  if (mustBe) throw new UserError(`${path} is missing`);
+  return new Map();
 }
 
 function readConfig(folder: string): RunConfigRead {

@@ -146,6 +146,14 @@ export interface TaskReport {
   readonly test: readonly TestReport[];
 }
 
+export interface CandidateReport {
+  readonly grid: PackedGrid;
+  readonly votes: number;
+  readonly confidence: number;
+  /** its votes are of a stage before the one that the others are from: it fills up what was missing to two answers */
+  readonly isEarlier?: true;
+}
+
 export interface TestReport {
   /** undefined where it can't be read */
   readonly input?: PackedGrid;
@@ -153,7 +161,7 @@ export interface TestReport {
   /** as handed in: fewer than two where the submission has none */
   readonly attempts: readonly PackedGrid[];
   /** best first */
-  readonly candidates: readonly { readonly grid: PackedGrid; readonly votes: number; readonly confidence: number }[];
-  /** votes on all answers, those not kept among the candidates too */
+  readonly candidates: readonly CandidateReport[];
+  /** votes on all answers, those not kept among the candidates too, but for those of earlier stages */
   readonly votes: number;
 }

@@ -70,7 +70,8 @@ const OP_BY_OP = {
  * What was chosen, on the engine that this process started.
  *
  * @param warn     is told why something runs slower than it could
- * @param tell     is told before and after each first run of a step, by whoever can start the process again where it ends it
+ * @param tell     is told before and after each first run of a step, which may end the process
+ * @param mayRestart see `JitOptions`
  * @throws UserError where the engine can't do what was asked for by name
  */
 export function stepRunner(
@@ -78,6 +79,7 @@ export function stepRunner(
   { compile, precision, attention = "auto" }: Compilation,
   warn: (sentence: string) => void,
   tell?: (run: FirstRun) => void,
+  mayRestart = false,
 ): StepRunner {
   if (engine === "wasm") {
     if (compile !== "auto" && compile !== "off")
@@ -106,7 +108,7 @@ export function stepRunner(
     fusedAttention,
     trial,
     warn,
-    mayRestart: tell !== undefined,
+    mayRestart,
   } as const;
   return {
     makeReady: (name, step) => jit(name, step, options),

@@ -67,16 +67,23 @@ export function jit(
     const attempts = attemptsAt(options, trial);
     let cleared = false;
     let refusal: string | undefined; // by XLA
+    let refused: string | undefined; // attention by cuDNN, by whatever it was
+    const blame = (why: string): void => {
+      trial.hasFailed = true;
+      warn(
+        `${name}: attention by cuDNN fails here; it is composed from now on, which is slower and takes more memory (--attention composed does so at once): ${why}`,
+      );
+    };
     for (let attempt = attempts.shift(); attempt; attempt = attempts.shift()) {
       let candidate: CompiledStep | undefined;
       let fused = false;
-      let failed = false;
       if (attempt.target === "graph" && refusal !== undefined && mayRestart && hasOwnCache()) throw new CacheSuspected(refusal);
       try {
         candidate = compile(step, inputs, attempt);
         fused = candidate.graph.nodes.some(isFusedAttention);
         trial.tell({ underway: true, fused });
         const results = candidate.run(inputs);
+        if (refused !== undefined && attempt.target !== "graph") blame(refused); // without it XLA compiles
         compiled.set(key, candidate);
         if (attempt.target !== "graph") sealOwnCache();
         return results;
@@ -94,21 +101,27 @@ export function jit(
           continue;
         }
         if (fused) {
-          failed = trial.hasFailed = true;
-          warn(
-            `${name}: attention by cuDNN fails here; it is composed from now on, which is slower and takes more memory (--attention composed does so at once): ${messageOf(error)}`,
-          );
+          refused = messageOf(error);
           continue;
         }
         if (attempt.fusedAttention) attempts.shift(); // the step has no attention: the next way is the same
         const how = attempt.target === undefined ? "" : ` (${attempt.target})`;
         warn(`${name} does not run compiled${how}: ${messageOf(error)}`);
       } finally {
-        trial.tell({ underway: false, fused, ...(failed && { failed }) });
+        trial.tell({ underway: false, fused, ...(trial.hasFailed && { failed: true }) });
       }
     }
-    compiled.set(key, "op by op");
-    return asItComes(step, inputs);
+    try {
+      const results = asItComes(step, inputs);
+      compiled.set(key, "op by op");
+      return results;
+    } catch (error) {
+      if (refused !== undefined) {
+        blame(refused); // nothing works after it: it may have cost this process its GPU
+        trial.tell({ underway: false, fused: true, failed: true });
+      }
+      throw error;
+    }
   };
 
   return {

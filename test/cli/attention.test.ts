@@ -21,7 +21,7 @@ const FAILS = /worker 0: \w+ step: attention by cuDNN fails here; it is composed
 test("a run whose workers die over attention by cuDNN goes on with composed attention, each after one loss", { skip }, async () => {
   process.env.TRM_FAULT_INJECTION = "attention";
   try {
-    const { args, out } = await runArguments("dies", "150s");
+    const { args, out } = await runArguments("dies", "600s");
     const ended = await trm(...args, ...TRIED, "--workers", "2", "--steps", "4");
     const result = lastLine(ended);
     assert.deepEqual([result.lost, result.steps, result.workers], [2, 4, 2]);
@@ -109,13 +109,13 @@ test("the probe of it, which doctor makes where there is a GPU, tells why it doe
 });
 
 test("where it fails with an error no worker is lost and it is tried once; a loss later on is not put down to it", { skip }, async () => {
-  const { args, out } = await runArguments("fails", "150s");
-  const running = start(...args, ...TRIED, "--workers", "1", "--steps", "3000");
+  const { args, out } = await runArguments("fails", "600s");
+  const running = start(...args, ...TRIED, "--workers", "1", "--steps", "300");
   await running.said(/train +step/);
   process.kill(childrenOf(running.child.pid!)[0]!, "SIGKILL");
   const ended = await running.ended;
   const result = lastLine(ended);
-  assert.deepEqual([result.lost, result.steps], [1, 3000]);
+  assert.deepEqual([result.lost, result.steps], [1, 300]);
   assert.match(ended.stderr, /worker 0 of 1 ended by SIGKILL; it is started again/);
   assert.equal(ended.stderr.match(FAILS)?.length, 2, "once in each process");
   await assertValid(out);

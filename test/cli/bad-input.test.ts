@@ -51,7 +51,7 @@ test("one bad task costs that task: a warning that names the spot, its fallback,
   ];
   const tasks = [...bad.map(([id, task]) => `"${id}": ${task}`), `"good": ${GOOD}`];
   const challenges = put("some-bad.json", `{${tasks.join(", ")}}`);
-  const { args, out } = await runArguments("some-bad", "30s", challenges);
+  const { args, out } = await runArguments("some-bad", "300s", challenges);
   const strict = await trm(...args, "--strict");
   assert.equal(strict.status, 1);
   for (const [id, , spot] of bad) assert.match(strict.stderr, spot, id);
@@ -134,7 +134,7 @@ test("an option that is unknown or has a wrong value is refused, by its name and
 
 test("--out in a folder that is not there is made; below a file it is refused", async () => {
   const deep = join(folder, "a", "b", "c", "s.json");
-  const { args } = await runArguments("deep", "30s");
+  const { args } = await runArguments("deep", "300s");
   lastLine(await trm(...args, "--out", deep, "--steps", "0", "--limit", "1", "--workers", "1", "--json"));
   await assertValid(deep);
   const file = put("file", "");

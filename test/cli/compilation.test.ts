@@ -83,7 +83,7 @@ else {
   });
 
   test("a run reports compiled steps, and its four workers share the cores", { skip }, async (t) => {
-    const { args, out } = await runArguments("shared", "60s");
+    const { args, out } = await runArguments("shared", "300s");
     const options = ["--engine", "tensorflow", "--compile", "graph", "--workers", "4", "--steps", "3", "--limit", "2", "--json"];
     const running = start(...args, ...options);
     await running.said(/workers ready/);

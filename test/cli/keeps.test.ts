@@ -40,9 +40,9 @@ test("a run that can't begin leaves submission and folder of the one before as t
   assert.equal(lastLine(anew).steps, 1);
   assert.match(
     anew.stderr,
-    /warning: .*run held a run that had not come to its end: it lies in .*previous now, where `run --resume .*previous` goes on with it/,
+    /warning: .*run held a run that had not come to its end: it lies in .*previous-1 now, where `run --resume .*previous-1` goes on with it/,
   );
-  const previous = join(runDir, "previous");
+  const previous = join(runDir, "previous-1");
   assert.equal(textOf(join(previous, "run.json")), before[join(runDir, "run.json")]);
   const resumed = start("run", "--resume", previous, "--json");
   await resumed.said(/the state after optimizer step [1-9]\d* is taken up/);

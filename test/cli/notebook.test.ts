@@ -105,19 +105,19 @@ const REPORT = /<iframe srcdoc="&lt;!doctype html&gt;[^"]*id=&quot;report-data&q
 const DEMO = "--preset demo --canvas 8";
 
 test("a saved version: the placeholder is known, gets its short budget, and is worked on with what there is", { skip }, async () => {
-  const settings = { TRM_OPTIONS: DEMO, TRM_PLACEHOLDER_BUDGET: "30s" };
+  const settings = { TRM_OPTIONS: DEMO, TRM_PLACEHOLDER_BUDGET: "22s" };
   const { status, printed, shown, result, working, seconds } = await execute("placeholder", { publicTasks: SAMPLE_TASKS }, settings);
   assert.equal(status, 0, printed);
-  assert.match(printed, /20 tasks; the test file is the public placeholder: budget 30s/);
+  assert.match(printed, /20 tasks; the test file is the public placeholder: budget 22s/);
   assert.match(printed, /!!! NO TENSORFLOW, FALLING BACK TO WASM .*: no /);
   assert.match(printed, /^\[ +\d+\.\d s\] train +step \d+\/\d+ .*left/m); // streamed, not only at the end
   await assertValid(join(working, "submission.json"));
   assert.ok(Number(result.steps) > 0 && Number(result.votes) > 22, printed);
-  assert.ok(seconds > 24 && seconds < 60, `${seconds} s`);
+  assert.ok(seconds > 16 && seconds < 52, `${seconds} s`);
   // the time that the notebook spent before the run counts
   const first = Number(/^\[ +([\d.]+) s\]/m.exec(printed)![1]);
   const spent = Number(/wasm, workers auto, (\d+) s left/.exec(printed)![1]);
-  assert.ok(first >= 30 - spent - 0.5, `the run's clock began at ${first} s, ${30 - spent} s were spent`);
+  assert.ok(first >= 22 - spent - 0.5, `the run's clock began at ${first} s, ${22 - spent} s were spent`);
   assert.match(shown, REPORT);
 });
 
@@ -129,13 +129,13 @@ test("the rerun: the long budget, and the TensorFlow of the notebook's Python", 
     KAGGLE_IS_COMPETITION_RERUN: "1",
     PYTHONPATH: dirname(tensorFlowLibrary()!),
     PATH: `${programs}:${process.env.PATH}`,
-    TRM_BUDGET: "2m",
+    TRM_BUDGET: "300s",
     TRM_PLACEHOLDER_BUDGET: "1s",
     TRM_OPTIONS: `${DEMO} --steps 5`,
   };
   const { status, printed, shown, result, working } = await execute("rerun", { publicTasks: SAMPLE_TASKS }, settings);
   assert.equal(status, 0, printed);
-  assert.match(printed, /Kaggle says that this is the rerun: budget 2m/);
+  assert.match(printed, /Kaggle says that this is the rerun: budget 300s/);
   assert.match(printed, /!!! NO GPU IS USED, TENSORFLOW COMPUTES ON THE PROCESSOR/);
   assert.equal(result.engine, "tensorflow");
   assert.match(result.engineDescription!, /^TensorFlow 2\./);
@@ -188,7 +188,7 @@ process.exit(dying ? 137 : status);
 }
 
 test("hidden tasks are known by their ids; a run that fails on four GPUs is tried on two", { skip }, async () => {
-  const settings = { TRM_OPTIONS: `${DEMO} --steps 4`, TRM_BUDGET: "60s", TRM_PLACEHOLDER_BUDGET: "1s" };
+  const settings = { TRM_OPTIONS: `${DEMO} --steps 4`, TRM_BUDGET: "300s", TRM_PLACEHOLDER_BUDGET: "1s" };
   const attach = (bundle: string): void => {
     standInForGpus(bundle, { most: 2, above: "memory", dies: false });
     // an upload in which the checkpoint is in a folder
@@ -197,7 +197,7 @@ test("hidden tasks are known by their ids; a run that fails on four GPUs is trie
   };
   const { status, printed, result, working } = await execute("fewer", { publicTasks: OTHER_TASKS, attach }, settings);
   assert.equal(status, 0, printed);
-  assert.match(printed, /none of the test tasks is in a public file: budget 60s/);
+  assert.match(printed, /none of the test tasks is in a public file: budget 300s/);
   assert.match(printed, /CUDA_ERROR_OUT_OF_MEMORY/);
   assert.match(printed, /!!! ATTEMPT 1 ENDED WITH STATUS 70/);
   assert.match(printed, /!!! ATTEMPT 1 \(tensorflow, workers 4\) FAILED; FALLING BACK TO THE NEXT WAY/);
@@ -208,7 +208,7 @@ test("hidden tasks are known by their ids; a run that fails on four GPUs is trie
 });
 
 test("a run that dies after it had answers: they are merged with those of the next way", { skip }, async () => {
-  const settings = { KAGGLE_IS_COMPETITION_RERUN: "1", TRM_OPTIONS: `${DEMO} --steps 4`, TRM_BUDGET: "90s" };
+  const settings = { KAGGLE_IS_COMPETITION_RERUN: "1", TRM_OPTIONS: `${DEMO} --steps 4`, TRM_BUDGET: "300s" };
   const attach = (bundle: string): void => {
     standInForGpus(bundle, { most: 4, above: "memory", dies: true });
     // a checkpoint that is attached by itself, as a model
@@ -237,7 +237,7 @@ test("a run that dies after it had answers: they are merged with those of the ne
 });
 
 test("a run that is killed in its training is taken up again where it was", { skip }, async () => {
-  const settings = { KAGGLE_IS_COMPETITION_RERUN: "1", TRM_BUDGET: "40s", TRM_OPTIONS: `${DEMO} --engine wasm --snapshot-every 1s` };
+  const settings = { KAGGLE_IS_COMPETITION_RERUN: "1", TRM_BUDGET: "30s", TRM_OPTIONS: `${DEMO} --engine wasm --snapshot-every 1s` };
   const attach = (bundle: string): void => {
     copyFileSync(join(bundle, "trm.mjs"), join(bundle, "real.mjs"));
     // the real program, killed as by the system where memory is short: once it has a snapshot, the first time only
@@ -249,7 +249,7 @@ const args = process.argv.slice(2);
 const child = spawn(process.execPath, [new URL("real.mjs", import.meta.url).pathname, ...args], { stdio: "inherit" });
 const snapshots = args[args.indexOf("--run-dir") + 1] + "/snapshot";
 const watch = args.includes("--run-dir") && setInterval(() => {
-  if (existsSync(snapshots) && readdirSync(snapshots).length > 1) setTimeout(() => child.kill("SIGKILL"), 3000), clearInterval(watch);
+  if (existsSync(snapshots) && readdirSync(snapshots).length > 0) setTimeout(() => child.kill("SIGKILL"), 1000), clearInterval(watch);
 }, 100);
 child.on("exit", (code, signal) => (signal ? process.kill(process.pid, signal) : process.exit(code)));
 `,
@@ -263,7 +263,7 @@ child.on("exit", (code, signal) => (signal ? process.kill(process.pid, signal) :
   assert.doesNotMatch(printed, /attempt 2/);
   assert.match(printed, /the run is taken up again in phase train/);
   assert.match(printed, /the state after optimizer step [1-9]\d* is taken up/);
-  assert.ok(Number(result.votes) > 22 && seconds < 70, printed);
+  assert.ok(Number(result.votes) > 22 && seconds < 60, printed);
   await assertValid(join(working, "submission.json"));
   assert.ok(!existsSync(join(working, "run-1", "snapshot")), "snapshots stayed in the notebook's output");
 });
@@ -273,7 +273,7 @@ test("a run that says nothing is ended, and the next way tried", { skip }, async
   const attach = (bundle: string): void => standInForGpus(bundle, { most: 2, above: "hang", dies: false });
   const { status, printed, result } = await execute("hangs", { publicTasks: SAMPLE_TASKS, attach }, settings);
   assert.equal(status, 0, printed);
-  assert.match(printed, /!!! THE RUN IS LATE OR HANGS \(last line 6 s ago\): ENDING IT/);
+  assert.match(printed, /!!! THE RUN IS LATE OR HANGS \(last line [6-9] s ago\): ENDING IT/);
   assert.match(printed, /attempt 2: tensorflow, workers 2, /);
   assert.equal(result.steps, "3");
 });

@@ -156,6 +156,7 @@ test("twelve hours of 240 tasks on 4 workers, more than a thousand times faster:
     steps: number;
     rehearsal: boolean;
     lost: number;
+    plan: { trainSeconds: number };
   };
   await assertValid(out, challenges);
   assert.equal(result.rehearsal, true);
@@ -166,12 +167,9 @@ test("twelve hours of 240 tasks on 4 workers, more than a thousand times faster:
   assert.ok(total <= BUDGET + 2 / SCALE, `${total} s of ${BUDGET}`);
   assert.ok(total >= 0.95 * BUDGET, `${total} s of ${BUDGET}`);
   const log = events(runDir);
-  const plan = log.find(({ event }) => event === "plan") as { trainSeconds: number; predictSeconds: number };
-  // A timer may be a millisecond late, a second of the run; a busy machine more. Work goes on until the plan's end all the same.
-  assert.ok(
-    Math.abs(result.seconds.adapt - plan.trainSeconds) < 0.1 * BUDGET,
-    `trained ${result.seconds.adapt} s, planned ${plan.trainSeconds}`,
-  );
+  // A timer may be a millisecond late, a second of the run; a busy machine more. Work goes on until the end of the plan, as it became on the way.
+  const { trainSeconds } = result.plan;
+  assert.ok(Math.abs(result.seconds.adapt - trainSeconds) < 0.1 * BUDGET, `trained ${result.seconds.adapt} s, planned ${trainSeconds}`);
   assert.ok(log.some(({ event }) => event === "replan"));
   assert.equal(log.filter(({ event }) => event === "interim").length, 3);
   assert.ok(log.some(({ event }) => event === "snapshot"));
@@ -197,7 +195,7 @@ test("a rehearsal is killed and taken up again on its own clock", { skip: noEngi
     "--canvas",
     "30",
     "--time-scale",
-    "0.0005",
+    "0.0003",
     "--challenges",
     SAMPLE,
     "--out",
@@ -209,6 +207,7 @@ test("a rehearsal is killed and taken up again on its own clock", { skip: noEngi
   running.child.kill("SIGKILL");
   await running.ended;
   const result = lastLine(await trm("run", ...args, "--resume", runDir)) as { seconds: { total: number } };
+  // Three real seconds.
   assert.ok(result.seconds.total <= BUDGET + 10_000 && result.seconds.total >= 0.9 * BUDGET, `${result.seconds.total} s`);
   assert.ok(events(runDir).some(({ event }) => event === "resumed"));
 });

@@ -18,7 +18,8 @@ test("a run leaves its page in its folder, within its budget; the command makes 
   const run = join(folder, "ends-run");
   const { status, stderr, seconds } = await trm(...args, "--run-dir", run, "--workers", "2", "--json");
   assert.equal(status, 0, stderr);
-  assert.ok(seconds < budget + 0.5, `${seconds} s of ${budget}`);
+  const last = JSON.parse(readFileSync(join(run, "events.jsonl"), "utf8").trimEnd().split("\n").at(-1)!) as { seconds: number };
+  assert.ok(last.seconds < budget && seconds < budget + 2, `${last.seconds} s of ${budget}, ${seconds} s from outside`);
   const page = join(run, "report.html");
   // The last second of the budget may be too short on a busy machine; then the log says how to have the page.
   if (!existsSync(page)) assert.match(stderr, /no (report was written|time is left).*`trm report .*` makes it/);
@@ -75,10 +76,8 @@ test("a run under way can be looked at, and nothing of it is changed; one that w
   assert.equal(dataOf(join(run, "report.html")).state, "running");
   assert.equal(dataOf(join(run, "report.html")).timeline.phases.at(-1)!.name, "train");
   assert.equal(readFileSync(join(run, "config.json"), "utf8"), before);
-  const workers = childrenOf(running.child.pid!);
-  running.child.kill("SIGKILL");
+  for (const pid of [running.child.pid!, ...childrenOf(running.child.pid!)]) process.kill(pid, "SIGKILL");
   await running.ended;
-  for (const pid of workers) process.kill(pid, "SIGKILL");
   assert.equal(lastLine(await trm("report", run, "--json")).state, "broken-off");
 });
 

@@ -76,7 +76,7 @@ test("a run that is taken up again ends when the first one would have, and keeps
 });
 
 test("killed at any moment: before it has begun, while workers start, in the first round, in training, while it predicts", async (t) => {
-  const budget = (await roomySeconds()) + 2;
+  const budget = (await roomySeconds()) + 10;
   const moments: [name: string, pattern: RegExp | undefined][] = [
     ["nothing", undefined],
     ["fallback", /fallback answers for all/],
@@ -112,10 +112,11 @@ test("killed at any moment: before it has begun, while workers start, in the fir
 });
 
 test("a worker that was stopped outlives its parent no longer than until the run is taken up again", async () => {
-  const { running, runDir, out } = await begin("orphan", "60s", "--steps", "300");
+  const { running, runDir, out } = await begin("orphan", "10m", "--steps", "100");
   await running.said(/train +step/);
-  await sleep(1500); // its processes are noted every second
   const [stopped] = childrenOf(running.child.pid!) as [number];
+  const noted = (): { pid: number }[] => JSON.parse(readFileSync(join(runDir, "run.json"), "utf8")).processes;
+  while (!noted().some(({ pid }) => pid === stopped)) await sleep(50);
   process.kill(stopped, "SIGSTOP");
   running.child.kill("SIGKILL");
   await running.ended;
@@ -137,14 +138,14 @@ test("a run whose time is over is taken up to its best answers, at once", async 
   writeFileSync(join(runDir, "run.json"), JSON.stringify(record));
   const began = performance.now();
   const ended = await trm("run", "--resume", runDir, "--json");
-  assert.ok((performance.now() - began) / 1000 < 5);
+  assert.ok((performance.now() - began) / 1000 < (await roomySeconds()));
   const result = lastLine(ended);
   assert.equal(result.fallbackInputs, 18, "the votes of the first round count");
   await assertValid(out);
 });
 
 test("a run that had ended is left as it is", async () => {
-  const { running, runDir, out } = await begin("ended", "60s", "--steps", "2", "--json");
+  const { running, runDir, out } = await begin("ended", "10m", "--steps", "2", "--json");
   const first = lastLine(await running.ended);
   const submission = readFileSync(out, "utf8");
   const ended = await trm("run", "--resume", runDir, "--json");
@@ -155,7 +156,7 @@ test("a run that had ended is left as it is", async () => {
 });
 
 test("a run folder is used by one run at a time, and goes on with its own tasks and options alone", async () => {
-  const { running, args, runDir } = await begin("single", "60s", "--steps", "100000");
+  const { running, args, runDir } = await begin("single", "10m", "--steps", "100000");
   await running.said(/train +step/);
   for (const options of [args, ["run", "--resume", runDir]]) {
     const second = await trm(...options);

@@ -42,14 +42,13 @@ const moments = [
   [0.3, 1],
   [1, 2],
   [2, 3],
-  [3, 4],
 ].map(([from, to]) => from! + Math.random() * (to! - from!));
 
 test("what a worker that is killed was about to compile does not stay in the temporary folder; folders of others do", async () => {
   await toyCheckpoint();
   for (const end of ["by a signal", "in the run's own time", "killed"] as const) {
     const { args } = await runArguments(`compiling-${end}`, `${await roomySeconds()}s`);
-    const running = start(...args, "--workers", "2");
+    const running = start(...args, "--workers", "2", "--limit", "2", "--steps", "20");
     await running.said(/train {3}step/);
     const workers = childrenOf(running.child.pid!);
     // A worker has it for some milliseconds, too short to be hit: it is made here in its name.
@@ -92,6 +91,8 @@ for (const [stage, pattern] of [
     const { args, out } = await runArguments(stage, "60s");
     const running = start(...args, "--workers", "2");
     await running.said(pattern);
+    const until = performance.now() + 5000;
+    while (childrenOf(running.child.pid!).length < 2 && performance.now() < until) await sleep(20); // the line comes before they do
     await sleep(100);
     assert.equal(childrenOf(running.child.pid!).length, 2);
     const { stderr } = await endBy("SIGTERM", running);

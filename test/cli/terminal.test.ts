@@ -29,7 +29,7 @@ function shown(text: string): string[] {
 }
 
 test("on a terminal, progress is shown in place and is gone at the end; --json ends with its object all the same", { skip }, async () => {
-  const { args } = await runArguments("terminal", "120s");
+  const { args } = await runArguments("terminal", "300s");
   const options = [...args, "--steps", "200", "--workers", "2", "--limit", "4", "--json"];
   const ended = spawnSync("python3", ["-c", ON_A_TERMINAL, process.execPath, BUNDLE, ...options], {
     encoding: "utf8",
@@ -58,7 +58,7 @@ test("on a terminal, progress is shown in place and is gone at the end; --json e
 });
 
 test("without a terminal there are plain lines; --quiet leaves warnings, errors and the result", async () => {
-  const { args } = await runArguments("plain", "120s");
+  const { args } = await runArguments("plain", "300s");
   const options = [...args, "--steps", "2", "--limit", "2"];
   const plain = await trm(...options);
   assert.equal(plain.status, 0, plain.stderr);

@@ -14,7 +14,7 @@ const OPTIONS = ["--method", "none", "--train-variants", String(VARIANTS - 1), "
 
 /** Starts a run that only predicts; `--json`, with a folder. */
 async function begin(name: string, ...options: string[]): Promise<{ running: Running; out: string; runDir: string }> {
-  const { args, out } = await runArguments(name, "100s");
+  const { args, out } = await runArguments(name, "600s");
   const runDir = join(folder, name, "run");
   return { running: start(...args, ...OPTIONS, "--workers", "2", "--run-dir", runDir, "--json", ...options), out, runDir };
 }
@@ -109,14 +109,14 @@ test("with --sync none each worker stops at its own decided inputs", async () =>
 test("a worker that is lost while it predicts, and a run that is killed and taken up again, change none of it", async () => {
   const lost = await begin("lost");
   await lost.running.said(/predict +\d+\/\d+/);
-  await sleep(300);
+  await sleep(100);
   process.kill(childrenOf(lost.running.child.pid!)[0]!, "SIGKILL");
   const afterLoss = await resultOf(lost);
   assert.equal(afterLoss.result.lost, 1, "the worker was to be lost in its work");
   assert.deepEqual([afterLoss.submission, afterLoss.votes], [cut.submission, cut.votes]);
   const killed = await begin("killed");
   await killed.running.said(/predict +\d+\/\d+/);
-  await sleep(700);
+  await sleep(300);
   for (const pid of [killed.running.child.pid!, ...childrenOf(killed.running.child.pid!)]) process.kill(pid, "SIGKILL");
   await killed.running.ended;
   const resumed = await resultOf({ ...killed, running: start("run", "--resume", killed.runDir, "--json") });

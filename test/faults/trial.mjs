@@ -14,6 +14,8 @@ export const GRACE_SECONDS = 2;
 /** What a process takes to start. */
 const START_SECONDS = 1;
 const LOOK_MILLIS = 100;
+/** Waiting for a processor excuses a late end from this long before the budget on; before that the run must reckon with it. */
+const EXCUSED_SECONDS = 1;
 /** Of the budget: a machine that is so busy tells little of a deadline. */
 const MUCH_WAITED = 0.2;
 const STANDSTILL_MILLIS = 1500;
@@ -74,6 +76,9 @@ export class Trial {
   standstill = 0;
   /** seconds for which its parent process waited for a processor */
   waited = 0;
+  /** the part of it that the process under way has had since about its deadline, or since it was spawned where that was later */
+  waitedLate = 0;
+  #waitedEarly = 0;
   stderr = "";
   /** most that lay in the run's folder at a look, bytes */
   bytes = { snapshots: 0, all: 0 };
@@ -174,7 +179,9 @@ export class Trial {
     }
     clearInterval(late);
     clearInterval(this.looking);
-    this.secondsOver = (this.endedAt - this.deadline) / 1000 - this.standstill;
+    // Only an end that comes late by sleeping or computing is the run's own fault; standing still may be told of as waiting too.
+    this.secondsOver = (this.endedAt - this.deadline) / 1000 - Math.max(this.standstill, this.waitedLate);
+    if (this.waitedLate > GRACE_SECONDS / 4) this.notes.push(`it waited ${this.waitedLate.toFixed(1)} s for a processor at its end`);
     if (this.standstill > 0) this.notes.push(`the machine stood still for ${this.standstill.toFixed(1)} s`);
     if (this.waited > MUCH_WAITED * this.settings.budget) this.notes.push(`it waited ${this.waited.toFixed(0)} s for a processor`);
     this.share = (this.endedAt - this.began) / (this.deadline - this.began);
@@ -213,6 +220,8 @@ export class Trial {
   #spawn(args) {
     const { environment = {} } = this.settings;
     this.status = undefined;
+    this.waitedLate = 0;
+    this.#waitedEarly = 0;
     const child = spawn(process.execPath, [BUNDLE, ...args, "--json"], {
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, TMPDIR: this.tmp, ...environment },
@@ -237,7 +246,10 @@ export class Trial {
     if (this.lookedAt !== undefined && now - this.lookedAt > STANDSTILL_MILLIS)
       this.standstill += (now - this.lookedAt - LOOK_MILLIS) / 1000;
     this.lookedAt = now;
-    this.waited = Math.max(this.waited, secondsWaited(this.parent));
+    const waited = secondsWaited(this.parent);
+    this.waited = Math.max(this.waited, waited);
+    if (now < this.deadline - 1000 * EXCUSED_SECONDS) this.#waitedEarly = waited;
+    else this.waitedLate = Math.max(this.waitedLate, waited - this.#waitedEarly);
     this.bytes.snapshots = Math.max(this.bytes.snapshots, bytesUnder(join(this.runDir, "snapshot")));
     this.bytes.all = Math.max(this.bytes.all, bytesUnder(this.runDir));
     let text;

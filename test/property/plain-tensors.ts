@@ -58,6 +58,18 @@ export function gateGrad(dy: Numbers, x: Numbers, width: number): Float64Array {
   return out;
 }
 
+/** Sizes of the terms that `gateGrad` adds up. */
+export function gateGradTerms(dy: Numbers, x: Numbers, width: number): Float64Array {
+  const out = new Float64Array(x.length);
+  for (let at = 0; at < dy.length; at++) {
+    const g = Math.floor(at / width) * 2 * width + (at % width);
+    const s = sigmoid(x[g]!);
+    out[g] = Math.abs(dy[at]! * x[g + width]! * s) * (1 + Math.abs(x[g]!) * (1 - s));
+    out[g + width] = Math.abs(dy[at]! * x[g]! * s);
+  }
+  return out;
+}
+
 export interface Heads {
   readonly batch: number;
   readonly positions: number;

@@ -80,13 +80,17 @@ test("shards stopped before their limit, requeued, crashed and killed go on, and
   const log = (shard: number): string => join(run, "logs", `shard-${shard}.log`);
   const training = (shard: number) => until(100, `shard ${shard} trains`, () => /\n.* {2}train +/.test(textOf(log(shard))));
 
-  await Promise.all(Array.from({ length: COUNT }, (_, shard) => training(shard)));
-  slurm("scancel", "--signal=TERM", "--batch", `${array}_0`); // as Slurm does before the time limit
-  slurm("scontrol", "requeue", `${array}_1`); // as at a pre-emption
-  slurm("scancel", "--signal=KILL", "--full", `${array}_2`); // nothing is left that could queue it again
-  const pid = /^(\d+)/.exec(slurm("pgrep", "--full", "--", `--shard auto/${COUNT} --resume ${run}/shard-3 `.replaceAll("$", "\\$")))![1]!;
-  process.kill(Number(pid), "SIGKILL");
-  await allEnded(170, run);
+  const disturbances: readonly (() => void)[] = [
+    () => slurm("scancel", "--signal=TERM", "--batch", `${array}_0`), // as Slurm does before the time limit
+    () => slurm("scontrol", "requeue", `${array}_1`), // as at a pre-emption
+    () => slurm("scancel", "--signal=KILL", "--full", `${array}_2`), // nothing is left that could queue it again
+    () => {
+      const command = `--shard auto/${COUNT} --resume ${run}/shard-3 `.replaceAll("$", "\\$");
+      process.kill(Number(/^(\d+)/.exec(slurm("pgrep", "--full", "--", command))![1]), "SIGKILL");
+    },
+  ];
+  await Promise.all(disturbances.map((disturb, shard) => training(shard).then(disturb))); // each in its own training, that none is over
+  await allEnded(400, run);
 
   for (const shard of [0, 1, 2, 3]) {
     const said = textOf(log(shard));

@@ -1,7 +1,7 @@
 /** Curves: one picture each, read off with the mouse or the arrow keys. */
 import type { Curve } from "../report-data.ts";
 import { element, svg } from "./element.ts";
-import { axisNumber, count, duration, ticks } from "./numbers.ts";
+import { axisNumber, clockTicks, count, duration, ticks } from "./numbers.ts";
 
 const HEIGHT = 190;
 const MARGIN = { left: 46, right: 12, top: 10, bottom: 24 };
@@ -70,7 +70,8 @@ export function chart({ title, x, unit, noisy, series }: Curve): HTMLElement {
         svg("text", { x: MARGIN.left - 7, y: toY(value) + 4, "text-anchor": "end" }, axisNumber(value)),
       );
     }
-    for (const value of ticks(x0, x1, width > 330 ? 5 : 3)) {
+    const pieces = width > 330 ? 5 : 3;
+    for (const value of x === "seconds" ? clockTicks(x1, pieces).filter((at) => at >= x0) : ticks(x0, x1, pieces)) {
       const text = x === "seconds" ? duration(value) : count(value);
       across.append(svg("text", { x: toX(value), y: HEIGHT - 6, "text-anchor": "middle" }, text));
     }

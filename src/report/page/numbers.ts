@@ -13,7 +13,7 @@ export function duration(seconds: number): string {
 
 /** A number at an axis: small ones as 4e-4. */
 export function axisNumber(value: number): string {
-  if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential().replace("e-", "e−");
+  if (value !== 0 && Math.abs(value) < 1e-3) return Number(value.toPrecision(6)).toExponential().replace("e-", "e−");
   return String(Number(value.toPrecision(6)));
 }
 

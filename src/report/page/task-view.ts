@@ -122,7 +122,9 @@ function testOf({ input, solution, attempts, candidates, votes }: TestReport, na
   ];
 }
 
-function votesOf({ votes, confidence }: TestReport["candidates"][number], all: number): HTMLElement[] {
+function votesOf({ votes, confidence, isEarlier }: TestReport["candidates"][number], all: number): HTMLElement[] {
+  if (isEarlier)
+    return [element("span", { class: "said" }, `from an earlier stage, ${count(votes)} ${votes === 1 ? "vote" : "votes"} there`)];
   const part = element("i");
   part.style.width = `${(100 * votes) / Math.max(1, all)}%`;
   return [

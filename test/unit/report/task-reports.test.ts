@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Grid, gridFromRows } from "../../../src/arc/grid.ts";
+import { type Grid, gridFromRows, gridKey } from "../../../src/arc/grid.ts";
 import type { Task } from "../../../src/arc/task.ts";
 import { scoreOverTime } from "../../../src/report/score-over-time.ts";
+import { type StageVotes, stageVotesOf } from "../../../src/report/stage-votes.ts";
 import { scoreOf, taskReports, withinCharacters } from "../../../src/report/task-reports.ts";
 
 const cell = (color: number): Grid => gridFromRows([[color]]);
@@ -21,6 +22,12 @@ const taskOf = (id: string, tests: number): Task => ({
 });
 const [first, second] = [taskOf("a", 2), taskOf("__proto__", 1)];
 const answer = (color: number, votes: number) => ({ grid: cell(color), votes, meanQ: 0.5 });
+
+/** Votes of the last stage, by colour. */
+const votesOn = (...counts: readonly (readonly [color: number, votes: number])[]): StageVotes => ({
+  all: counts.reduce((sum, [, votes]) => sum + votes, 0),
+  byAnswer: new Map(counts.map(([color, votes]) => [gridKey(cell(color)), votes])),
+});
 
 const ANSWERED = {
   tasks: [
@@ -49,7 +56,7 @@ const ANSWERED = {
     ],
     ["__proto__", [[answer(5, 1)]]],
   ]),
-  votes: new Map([["a", [6, 4]]]),
+  votes: new Map([["a", [votesOn([1, 3], [2, 1], [7, 2]), votesOn([3, 2], [4, 1], [8, 1])]]]),
   solutions: new Map([
     ["a", [cell(2), cell(8)]],
     ["__proto__", [cell(5)]],
@@ -78,6 +85,42 @@ test("tasks are reported as asked and as answered, bad ones and those left out t
   );
 });
 
+test("an answer that fills up what is missing to two has no share of the votes: its own are of an earlier stage", () => {
+  const stage = (name: string) => ({ kind: "stage", name }) as const;
+  const vote = (testIndex: number, color: number) =>
+    ({ kind: "vote", vote: { task: 0, testIndex, variant: 0, grid: cell(color), qHaltLogit: 0 } }) as const;
+  const votes = stageVotesOf(
+    [stage("unadapted"), vote(0, 2), vote(1, 4), stage("final"), vote(0, 1), vote(0, 1), vote(0, 1), stage("later")],
+    [first],
+  );
+  assert.deepEqual(
+    votes.get("a")!.map(({ all, byAnswer }) => [all, byAnswer.size]),
+    [
+      [3, 1],
+      [1, 1],
+    ],
+  );
+  const [a] = taskReports({ ...ANSWERED, votes });
+  assert.deepEqual(a!.test[0]!.candidates, [
+    { grid: "1", votes: 3, confidence: 0.5 },
+    { grid: "2", votes: 1, confidence: 0.5, isEarlier: true },
+  ]);
+  assert.equal(a!.test[0]!.votes, 3);
+});
+
+test("what was not read is no score of zero: neither attempts nor candidates", () => {
+  const nothing = new Map();
+  assert.equal(scoreOf(taskReports({ ...ANSWERED, submission: nothing })), undefined);
+  const { solved, passAtK } = scoreOf(taskReports({ ...ANSWERED, candidates: nothing }))!;
+  assert.deepEqual([solved, passAtK], [2, []]);
+});
+
+test("an id that no address can hold is shown with a sign in its place", () => {
+  const [report] = taskReports({ ...ANSWERED, tasks: [{ entry: taskOf("a\ud800b😀", 1), chosen: true }] });
+  assert.equal(report!.id, "a\ufffdb😀");
+  assert.doesNotThrow(() => encodeURIComponent(report!.id));
+});
+
 test("the score counts attempts of the submission on the tasks worked on", () => {
   assert.deepEqual(scoreOf(taskReports(ANSWERED)), {
     testInputs: 3,
@@ -97,16 +140,16 @@ test("where the page would grow too large the last candidates go, attempts never
   const all = taskReports(ANSWERED);
   assert.deepEqual(withinCharacters(all, 1e6), { tasks: all, kept: undefined });
   const { tasks, kept } = withinCharacters(all, 0);
-  assert.equal(kept, 0);
+  assert.equal(kept, 2, "they tell the attempts' votes");
   assert.deepEqual(tasks[0]!.test[0]!.attempts, ["1", "2"]);
   // Grids of a cell count four characters each: those always shown 111, first candidates 12, second ones 8, third ones 4.
   assert.deepEqual(
-    [122, 123, 131, 134, 135].map((most) => withinCharacters(all, most).kept),
-    [0, 1, 2, 2, undefined],
+    [122, 131, 134, 135].map((most) => withinCharacters(all, most).kept),
+    [2, 2, 2, undefined],
   );
   assert.deepEqual(
-    withinCharacters(all, 123).tasks[0]!.test.map(({ candidates }) => candidates.length),
-    [1, 1],
+    withinCharacters(all, 134).tasks[0]!.test.map(({ candidates }) => candidates.length),
+    [2, 2],
   );
 });
 
