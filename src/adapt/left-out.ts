@@ -73,15 +73,20 @@ export function leftOutItems({ tasks, pairs }: LeftOut, variants: number): Predi
   ).flat();
 }
 
-/** Before the training it may take this share of what is left. */
+/** Before the training it may take this share of what is left; where nothing is trained, this one. */
 const FIRST_SHARE = 0.08;
+const ONLY_SHARE = 0.5;
 
-/** Before the training: whole rounds that fit its share of the time, one at least. */
-function firstRounds(items: readonly PredictionItem[], { record, deadline, now }: RunContext, pool: WorkerPool): readonly PredictionItem[] {
+/** Before the training, and without one: whole rounds that fit their share of the time; none where not even one does. */
+function firstRounds(
+  items: readonly PredictionItem[],
+  { request, record, deadline, now }: RunContext,
+  pool: WorkerPool,
+): readonly PredictionItem[] {
   const round = items.filter(({ variant }) => variant === 0).length;
   const seconds = (round * (record.notes.perPrediction ?? 0)) / Math.max(1, pool.alive.length);
-  const fit = seconds > 0 ? Math.floor((FIRST_SHARE * (deadline - now())) / seconds) : Number.POSITIVE_INFINITY;
-  return items.filter(({ variant }) => variant < Math.max(1, fit));
+  const share = isPredictOnly(request) ? ONLY_SHARE : FIRST_SHARE;
+  return items.filter(({ variant }) => (variant + 1) * seconds <= share * (deadline - now()));
 }
 
 /** Predicts the pairs held back with what was learned so far. @returns undefined where there is none, or no time for any */
@@ -95,7 +100,11 @@ export async function measureLeftOut(
   const { leftOut } = request;
   const all = leftOut ? leftOutItems(leftOut, setup.variants) : [];
   if (!leftOut || all.length === 0) return undefined;
-  const items = step > 0 || isPredictOnly(request) ? all : firstRounds(all, context, pool);
+  const items = step > 0 ? all : firstRounds(all, context, pool);
+  if (items.length === 0) {
+    log.emit("info", "left-out", "pairs held back are not measured before the training: there is no time for it", { step });
+    return undefined;
+  }
   const began = now();
   const tally = new Tally();
   const sums = { made: 0, right: 0, loss: 0 };

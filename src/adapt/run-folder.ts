@@ -130,8 +130,13 @@ export class RunFolder {
     mkdirSync(aside);
     const at = (folder: string, name: string): string => join(folder, name);
     // First what stays here too, which may find no room; the config, without which it could not be taken up, last.
-    for (const name of ["submission.json", EVENTS_FILE, TASKS_FILE])
-      if (existsSync(at(this.path, name))) copyFileSync(at(this.path, name), at(aside, name));
+    try {
+      for (const name of ["submission.json", EVENTS_FILE, TASKS_FILE])
+        if (existsSync(at(this.path, name))) copyFileSync(at(this.path, name), at(aside, name));
+    } catch (error) {
+      rmSync(aside, { recursive: true, force: true });
+      throw error;
+    }
     for (const name of OWN_FILES.toReversed()) if (existsSync(at(this.path, name))) renameSync(at(this.path, name), at(aside, name));
     return aside;
   }

@@ -84,7 +84,7 @@ export const compareCommand: CommandModule<object, CompareArgs> = {
 };
 
 /** Options of `run` that each run of a comparison has from it. */
-const OWN = "challenges checkpoint solutions out run-dir resume seed json plan-only shard".split(" ");
+const OWN = "challenges checkpoint solutions out run-dir resume seed json plan-only shard keep-answers".split(" ");
 
 async function compare(args: CompareArgs): Promise<void> {
   const { methods, starts, budget, steps, out, json } = args;

@@ -165,7 +165,7 @@ export function refuseClashes({ challenges, solutions, config, timeScale }: RunA
     ["--config", config],
   ] as const;
   const paths = runDir === undefined ? [candidatesPath(out, timeScale !== undefined)] : RUN_FILES.map((name) => join(runDir, name));
-  const own = paths.map((path) => ["a file that the run keeps,", path] as const);
+  const own = paths.map((path) => ["a file of the run", path] as const);
   refuseClash(own, inputs);
   refuseClash([["--out", out]], [...inputs, ...own]);
 }

@@ -15,8 +15,9 @@ import type { Outcome } from "./summary.ts";
 
 const RESULT_FILE = "result.json";
 /** Lines of a run that failed that are worth showing. */
-const ALL_ANSWERS = 1e6;
 const LAST_LINES = 12;
+/** What is right among all answers of a run is a measure: more than there can be. */
+const ALL_ANSWERS = 1e6;
 
 /** What all runs have in common. */
 export interface Surroundings {
@@ -51,14 +52,13 @@ export async function make(run: ArmRun, surroundings: Surroundings): Promise<Out
   // Of other options, or of a run that was cut: what it leaves from now on is not its, and is not to be kept.
   for (const name of [RESULT_FILE, "run.json"]) rmSync(join(at, name), { force: true });
   const args = ["run", ...argumentsOf(run, common), "--run-dir", at, "--out", join(at, "submission.json"), "--json"];
-  args.push("--keep-answers", String(ALL_ANSWERS)); // what is among all of them is a measure
   const result = JSON.parse(await lastLineOf(args, run, surroundings)) as RunResult;
   writeFileAtomically(join(at, RESULT_FILE), `${JSON.stringify({ key: keyOf(run, surroundings), result })}\n`);
   return outcomeOf(result, at, solutions);
 }
 
 function argumentsOf({ arm, seed }: ArmRun, common: readonly string[]): string[] {
-  return [...common, ...arm.options, "--seed", seed];
+  return [...common, ...arm.options, "--seed", seed, "--keep-answers", String(ALL_ANSWERS)];
 }
 
 function keyOf(run: ArmRun, { common, data }: Surroundings): string {

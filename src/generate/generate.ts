@@ -126,7 +126,7 @@ const MAX_RULES_TRIED = 1000;
 /** Test pairs tried for one set of demonstrations before other demonstrations are drawn. */
 const MAX_TEST_TRIES = 500;
 /** Sets of demonstrations tried before it is given up: most kinds need one or two. */
-const MAX_DRAWS = 200;
+const MAX_DRAWS = 50;
 
 /**
  * A task of a kind, solutions included. Its demonstrations settle the answers: every colour of a test pair was demonstrated on the same

@@ -17,7 +17,7 @@ const MAX_SAME = 10;
 const BACKOFF_SECONDS = 1;
 const MAX_BACKOFF_SECONDS = 30;
 /** Longest time a worker may take to start, load its engine and its checkpoint. */
-const START_SECONDS = { most: 300, least: 60, share: 1 / 8 };
+const START_SECONDS = { most: 300, least: 120, share: 1 / 8 };
 /** How long the process before it may take to let go of its GPU. */
 const EXIT_SECONDS = 10;
 
@@ -163,6 +163,7 @@ export class Slot {
     const memory = error instanceof WorkFailed && error.failure === "memory";
     const message = error instanceof WorkFailed && error.failure === "other" ? (error.trace ?? error.message) : messageOf(error);
     if (error instanceof WorkFailed && error.failure === "cache") {
+      this.#losses--; // no fault of the worker's
       this.#environment = { ...this.#environment, ...withoutCache() };
       this.#watcher.report(this.rank, {
         kind: "warning",

@@ -81,7 +81,7 @@ export function jit(
       try {
         candidate = compile(step, inputs, attempt);
         fused = candidate.graph.nodes.some(isFusedAttention);
-        trial.tell({ underway: true, fused });
+        trial.tell({ underway: true, fused: fused || refused !== undefined }); // what attention has spoilt may end it now
         const results = candidate.run(inputs);
         if (refused !== undefined && attempt.target !== "graph") blame(refused); // without it XLA compiles
         compiled.set(key, candidate);
@@ -89,7 +89,10 @@ export function jit(
         return results;
       } catch (error) {
         candidate?.dispose();
-        if (isOutOfMemory(error)) throw error;
+        if (isOutOfMemory(error)) {
+          if (refused !== undefined) blame(refused);
+          throw error;
+        }
         if (attempt.target !== "graph") refusal = messageOf(error);
         if (PASSING.includes((error as NodeJS.ErrnoException).code ?? "")) {
           warn(`${name} runs op by op this once: ${messageOf(error)}`);
@@ -108,12 +111,14 @@ export function jit(
         const how = attempt.target === undefined ? "" : ` (${attempt.target})`;
         warn(`${name} does not run compiled${how}: ${messageOf(error)}`);
       } finally {
-        trial.tell({ underway: false, fused, ...(trial.hasFailed && { failed: true }) });
+        trial.tell({ underway: false, fused: fused || refused !== undefined, ...(trial.hasFailed && { failed: true }) });
       }
     }
+    if (refused !== undefined) trial.tell({ underway: true, fused: true });
     try {
       const results = asItComes(step, inputs);
       compiled.set(key, "op by op");
+      if (refused !== undefined) trial.tell({ underway: false, fused: true });
       return results;
     } catch (error) {
       if (refused !== undefined) {

@@ -23,7 +23,8 @@ test("compare makes every run once, goes on where it was cut off, and ranks the 
     "3",
   ];
   const options = "--methods full,none --seeds 1 --steps 1 --leave-out 1 --json".split(" ");
-  const ofRuns = "-- --engine wasm --workers 1 --batch-size 4 --train-variants 2 --vote-variants 2 --canvas 8".split(" ");
+  const ofRuns =
+    "-- --engine wasm --workers 1 --batch-size 4 --train-variants 2 --vote-variants 2 --canvas 8 --halting-pairs held-out".split(" ");
   const first = await trm("compare", ...common, ...options, ...ofRuns);
   const summary = lastLine(first) as unknown as {
     tasks: number;

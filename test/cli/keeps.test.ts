@@ -66,15 +66,18 @@ test("an output that is an input, or another output, is refused, whatever it is 
   const run = [...args, "--challenges", challenges];
   await refused(/--out .*challenges\.json is --challenges too, which would be written over/, ...run, "--out", challenges);
   await refused(/--out .*link\.json is --challenges too/, ...run, "--out", join(here, "link.json"));
-  await refused(/--out .*candidates\.json is a file that the run keeps too/, ...run, "--out", join(here, "candidates.json"));
+  await refused(/--out .*candidates\.json is a file of the run too/, ...run, "--out", join(here, "candidates.json"));
   await refused(
-    /--out .*events\.jsonl is a file that the run keeps too/,
+    /--out .*events\.jsonl is a file of the run too/,
     ...run,
     "--run-dir",
     join(here, "run"),
     "--out",
     join(here, "run", "events.jsonl"),
   );
+  const settings = put("clash/run/config.json", '{"batchSize": 8}');
+  await refused(/a file of the run .*config\.json is --config too/, ...run, "--run-dir", join(here, "run"), "--config", settings);
+  assert.equal(textOf(settings), '{"batchSize": 8}');
   const [a, b] = ["a", "b"].map((name) => put(`merge/${name}.json`, '{"t": [{"attempt_1": [[1]], "attempt_2": [[2]]}]}')) as [
     string,
     string,

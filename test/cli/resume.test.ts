@@ -188,12 +188,14 @@ test("a run folder is used by one run at a time, and goes on with its own tasks 
 
 test("the way of attention may be changed when a run is taken up again, and is kept otherwise; a run of before has none", () => {
   const log = { emit: (...[, , text]: unknown[]) => assert.fail(String(text)) } as unknown as EventLog;
-  const taken = (kept: object, given: "auto" | "composed"): unknown => {
+  const taken = (kept: object, given: "auto" | "composed", words: readonly string[] = []): unknown => {
     const earlier = { config: { arguments: kept } } as unknown as EarlierRun;
-    return optionsOf(earlier, { ...RUN_DEFAULTS, attention: given } as unknown as RunArgs, log).attention;
+    return optionsOf(earlier, { ...RUN_DEFAULTS, attention: given } as unknown as RunArgs, log, words).attention;
   };
   assert.equal(taken({ attention: "fused" }, "composed"), "composed");
   assert.equal(taken({ attention: "composed" }, "auto"), "composed"); // not given: the default
+  assert.equal(taken({ attention: "composed" }, "auto", ["--attention", "auto"]), "auto"); // given, though it is the default
+  assert.equal(taken({ attention: "composed" }, "auto", ["--attention=auto"]), "auto");
   assert.equal(taken({}, "auto"), undefined);
   assert.equal(taken({}, "composed"), "composed");
 });

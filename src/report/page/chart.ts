@@ -71,7 +71,7 @@ export function chart({ title, x, unit, noisy, series }: Curve): HTMLElement {
       );
     }
     const pieces = width > 330 ? 5 : 3;
-    for (const value of x === "seconds" ? clockTicks(x1, pieces).filter((at) => at >= x0) : ticks(x0, x1, pieces)) {
+    for (const value of x === "seconds" ? clockTicks(x0, x1, pieces) : ticks(x0, x1, pieces)) {
       const text = x === "seconds" ? duration(value) : count(value);
       across.append(svg("text", { x: toX(value), y: HEIGHT - 6, "text-anchor": "middle" }, text));
     }

@@ -40,8 +40,9 @@ export function ticks(from: number, to: number, pieces: number): number[] {
 
 const CLOCK_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600];
 
-/** Instants from 0 that divide so many seconds in about `pieces`, at round times. */
-export function clockTicks(seconds: number, pieces: number): number[] {
-  const step = CLOCK_STEPS.find((size) => size >= seconds / pieces) ?? 43_200;
-  return Array.from({ length: Math.floor(seconds / step) + 1 }, (_, i) => i * step);
+/** Instants that divide a time, in seconds, in about `pieces`, at round times. */
+export function clockTicks(from: number, to: number, pieces: number): number[] {
+  const step = CLOCK_STEPS.find((size) => size >= (to - from) / pieces) ?? 43_200;
+  const first = Math.ceil(from / step);
+  return Array.from({ length: Math.max(0, Math.floor(to / step) - first + 1) }, (_, i) => (first + i) * step);
 }

@@ -72,7 +72,7 @@ function draw(plot: HTMLElement, timeline: Timeline, end: number, budgetSeconds:
   }
 
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": describe(timeline) });
-  for (const at of clockTicks(end, width < 480 ? 4 : 9)) {
+  for (const at of clockTicks(0, end, width < 480 ? 4 : 9)) {
     picture.append(
       svg("line", { class: "axis", x1: x(at), x2: x(at), y1: TOP - 4, y2: bottom }),
       svg("text", { x: x(at), y: height - 6, "text-anchor": "middle" }, duration(at)),
