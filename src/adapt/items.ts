@@ -15,8 +15,9 @@ export function itemsByCanvas(
   canvases: CanvasGroups | undefined,
 ): (readonly [canvas: number, items: readonly PredictionItem[]])[] {
   if (!canvases) return [[0, items]];
-  const ofCanvas = (canvas: number): PredictionItem[] => items.filter(({ task }) => canvases.ofTask[task] === canvas);
-  return [...canvases.sides.keys()].flatMap((canvas) => (ofCanvas(canvas).length > 0 ? [[canvas, ofCanvas(canvas)] as const] : []));
+  return [...canvases.sides.keys()]
+    .map((canvas) => [canvas, items.filter(({ task }) => canvases.ofTask[task] === canvas)] as const)
+    .filter(([, own]) => own.length > 0);
 }
 
 /** Which worker has a task where each adapts to its own. */

@@ -150,11 +150,7 @@ export function setUp(request: RunRequest): Setup {
             `${model.hCycles} H cycles of ${model.lCycles} L cycles; the checkpoint was trained with ${trained.hCycles} of ${trained.lCycles}`,
           ]
         : []),
-      ...(recipe.haltingPairs === "taught" && jobs.some((job) => taughtRowsOf(job) === undefined)
-        ? [
-            `--halting-pairs taught: ${untaught(jobs)} no row that pairs held back could train the halting head on; a larger --batch-size would have`,
-          ]
-        : []),
+      ...(recipe.haltingPairs === "taught" ? untaught(jobs) : []),
       ...(memory.bytes > memory.budgetBytes
         ? [
             `a worker will take about ${gigabytes(memory.bytes)} of memory, more than its share of ${gigabytes(memory.budgetBytes)}; fewer --workers or a smaller --canvas would do`,
@@ -164,10 +160,12 @@ export function setUp(request: RunRequest): Setup {
   };
 }
 
-/** Which batches have no row to spare, or no pair for it. */
-function untaught(jobs: readonly Job[]): string {
+/** What is to be said of batches that have no row to spare, or no pair for it. */
+function untaught(jobs: readonly Job[]): string[] {
   const ranks = jobs.flatMap((job, rank) => (taughtRowsOf(job) === undefined ? [rank] : []));
-  return ranks.length === jobs.length ? "the batch has" : `the batch of worker ${ranks.join(", ")} has`;
+  if (ranks.length === 0) return [];
+  const batch = ranks.length === jobs.length ? "the batch has" : `the batch of worker ${ranks.join(", ")} has`;
+  return [`--halting-pairs taught: ${batch} no row that pairs held back could train the halting head on; a larger --batch-size would have`];
 }
 
 /**

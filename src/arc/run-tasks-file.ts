@@ -19,6 +19,11 @@ export interface RunTask {
   readonly chosen: boolean;
 }
 
+/** Those that the run works on, which votes name by their place. */
+export function chosenTasks(tasks: readonly RunTask[]): Task[] {
+  return tasks.flatMap(({ entry, chosen }) => (chosen ? [entry as Task] : []));
+}
+
 /** Writes the file atomically. */
 export function writeRunTasks(path: string, entries: readonly Entry[], chosen: readonly Task[]): void {
   const ids = new Set(chosen.map(({ id }) => id));

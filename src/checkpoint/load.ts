@@ -44,12 +44,8 @@ export interface Checkpoint {
   readonly files: FileRecords;
 }
 
-/**
- * The checkpoint in a folder, checked: config, names, shapes, and that every weight is a finite number.
- *
- * @throws UserError that lists every wrong field of the config, or every missing, extra and mis-shaped tensor
- */
-export function loadCheckpoint(folder: string): Checkpoint {
+/** What a checkpoint says of itself, without its weights; and the files that it speaks of. @throws UserError as `loadCheckpoint` does */
+export function loadCheckpointConfig(folder: string): { config: CheckpointConfig; files: FileRecords | undefined } {
   const stat = statSync(folder, { throwIfNoEntry: false });
   if (!stat) throw new UserError(`${folder}: no such folder; a checkpoint is a folder with ${CONFIG_FILE} and ${MODEL_FILE}`);
   if (!stat.isDirectory()) {
@@ -60,6 +56,16 @@ export function loadCheckpoint(folder: string): Checkpoint {
 
   const configPath = join(folder, CONFIG_FILE);
   const { files, ...config } = parseCheckpointConfig(Buffer.from(readFileBounded(configPath, 2 ** 24)).toString("utf8"), configPath);
+  return { config, files };
+}
+
+/**
+ * The checkpoint in a folder, checked: config, names, shapes, and that every weight is a finite number.
+ *
+ * @throws UserError that lists every wrong field of the config, or every missing, extra and mis-shaped tensor
+ */
+export function loadCheckpoint(folder: string): Checkpoint {
+  const { config, files } = loadCheckpointConfig(folder);
   const expected = expectedTensors(config);
   const modelPath = modelFile(folder, files);
   const weightBytes = [...expected.values()].reduce((sum, shape) => sum + 8 * shape.reduce((a, b) => a * b, 1), 0);

@@ -8,6 +8,7 @@ import { checkMemory, describeMemoryCheck, MEMORY_CASES, type MemoryCase, type M
 import { type BenchRequest, type CountedStep, runBench, runBenchHere, runRooflineHere } from "../bench/process.ts";
 import type { RooflineRequest } from "../bench/roofline.ts";
 import { BENCH_PRESETS } from "../bench/train-step.ts";
+import { wholeNumber } from "../config/whole-number.ts";
 import { UserError } from "../errors.ts";
 import { type AttentionMode, type CompileMode, mayUseXla, type Precision } from "../trace/compilation.ts";
 import { withCompilationFlags } from "./compilation-flags.ts";
@@ -58,7 +59,7 @@ export const benchCommand: CommandModule<object, BenchArgs> = {
     if (args.project !== undefined) return console.log(JSON.stringify(await runRooflineHere(JSON.parse(args.project) as RooflineRequest)));
     if (args.memoryCase !== undefined) return console.log(JSON.stringify(await runMemoryCase(JSON.parse(args.memoryCase) as MemoryCase)));
     if (args.memory) return benchMemory(args);
-    if (!(Number.isInteger(args.steps) && args.steps >= 1)) throw new UserError(`--steps ${args.steps}: expected a whole number from 1 up`);
+    wholeNumber("--steps", args.steps, 1);
     const { preset, threads, steps, seed, json, compile, precision, attention } = args;
     const roofline = args.roofline ? rooflineRequest(args, args) : undefined;
     const chosen = chooseEngine(args.engine, args.tfLib);

@@ -1,6 +1,6 @@
 /** Options that tell how a batch is cut to fit the memory. */
 import type { Argv } from "yargs";
-import { UserError } from "../errors.ts";
+import { wholeNumber } from "../config/whole-number.ts";
 
 const RECOMPUTE = ["auto", "on", "off"] as const;
 export type Recompute = (typeof RECOMPUTE)[number];
@@ -32,7 +32,6 @@ export function withMemoryFlags<T>(y: Argv<T>): Argv<T> {
 
 /** @throws UserError where `--micro-batch` is no number of rows */
 export function memoryWishes({ microBatch, recompute }: MemoryArgs): MemoryWishes {
-  if (microBatch !== undefined && !(Number.isInteger(microBatch) && microBatch >= 1))
-    throw new UserError(`--micro-batch ${microBatch}: expected a whole number from 1 up`);
+  wholeNumber("--micro-batch", microBatch, 1);
   return { microBatch, recompute: recompute === "auto" ? undefined : recompute === "on" };
 }

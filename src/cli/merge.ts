@@ -4,6 +4,7 @@ import { tasksSha256 } from "../adapt/run-folder.ts";
 import { ReadingRoom, readChallenges } from "../arc/challenges-file.ts";
 import type { Entry } from "../arc/challenges-json.ts";
 import { quoted } from "../arc/grid-json.ts";
+import { wholeNumber } from "../config/whole-number.ts";
 import { UserError } from "../errors.ts";
 import { refuseClash } from "../files/distinct-paths.ts";
 import { answersToKeep, BEST_KEPT, readCandidates, writeCandidates } from "../predict/candidate-file.ts";
@@ -89,8 +90,7 @@ function mergeHandler({
   const best = answersToKeep(keepAnswers);
   if (solutions !== undefined && (weights ?? expect) !== undefined)
     throw new UserError(`--solutions finds weights: leave ${weights === undefined ? "--expect" : "--weights"} out`);
-  if (expect !== undefined && !(Number.isInteger(expect) && expect >= 1))
-    throw new UserError(`--expect ${expect}: expected a whole number from 1 up`);
+  wholeNumber("--expect", expect, 1);
   refuseClash(
     [
       ["--out", out],

@@ -4,11 +4,12 @@ import { basename, join } from "node:path";
 import type { Argv, CommandModule } from "yargs";
 import { ENGINES, type EngineChoice } from "../backend/select.ts";
 import { parseDuration } from "../budget/duration.ts";
-import { loadCheckpoint } from "../checkpoint/load.ts";
+import { loadCheckpointConfig } from "../checkpoint/load.ts";
 import { loadTrainingRecord } from "../checkpoint/training-state.ts";
 import { settingFlags, withConfigFlag, withSettingFlags } from "../config/flags.ts";
 import { PRETRAINING, PRETRAINING_RECIPES, type Pretraining } from "../config/pretraining.ts";
 import { type Layer, named, parseConfig, type Resolved, resolveSettings } from "../config/resolve.ts";
+import { wholeNumber } from "../config/whole-number.ts";
 import { messageOf, UserError } from "../errors.ts";
 import type { LogLevel } from "../events.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
@@ -162,11 +163,11 @@ function requestOf(args: PretrainArgs): Asked {
     given: new Set(
       (Object.keys(origins) as (keyof Pretraining)[]).filter((name) => !["default", "training state"].includes(origins[name])),
     ),
-    steps: positive("--steps", args.steps),
+    steps: wholeNumber("--steps", args.steps, 1),
     budgetSeconds: args.budget === undefined ? undefined : parseDuration(args.budget, "--budget"),
     saveSeconds: parseDuration(args.saveEvery, "--save-every"),
-    workers: args.workers === "auto" ? undefined : positive("--workers", Number(args.workers)),
-    threads: positive("--threads", args.threads),
+    workers: args.workers === "auto" ? undefined : wholeNumber("--workers", Number(args.workers), 1),
+    threads: wholeNumber("--threads", args.threads, 1),
     rowMemoryBytes: rowMemoryBytes(args.rowMemory),
     ...memoryWishes(args),
     engine: args.engine,
@@ -188,7 +189,7 @@ function requestOf(args: PretrainArgs): Asked {
  * @throws UserError where one is that it can't do with
  */
 function keepStride(from: string, values: Pretraining, origins: Asked["origins"]): void {
-  const { canvas, model } = loadCheckpoint(from).config;
+  const { canvas, model } = loadCheckpointConfig(from).config;
   const isAsked = origins.fullCanvas !== "default";
   if (isAsked && model.ropeAxes !== 2 && values.fullCanvas !== canvas)
     throw new UserError(
@@ -287,13 +288,6 @@ function writableFolder(option: string, folder: string): void {
   } catch (error) {
     throw new UserError(`${option} ${folder}: can't be written: ${messageOf(error)}`, { cause: error });
   }
-}
-
-function positive<N extends number | undefined>(option: string, value: N): N {
-  if (value !== undefined && !(Number.isInteger(value) && value >= 1)) {
-    throw new UserError(`${option} ${String(value)}: expected a whole number from 1 up`);
-  }
-  return value;
 }
 
 function rowMemoryBytes(mebibytes: number): number {

@@ -7,6 +7,7 @@ import { type Task, withoutAnswers } from "../arc/task.ts";
 import { parseDuration } from "../budget/duration.ts";
 import type { Recipe } from "../config/recipe.ts";
 import { nearest } from "../config/resolve.ts";
+import { wholeNumber } from "../config/whole-number.ts";
 import { fitsCanvas } from "../data/training-tasks.ts";
 import { UserError } from "../errors.ts";
 import { refuseClash } from "../files/distinct-paths.ts";
@@ -99,8 +100,7 @@ export function chooseTasks(
   tasks: readonly Task[],
   { tasks: wanted, limit }: { readonly tasks: string | undefined; readonly limit: number | undefined },
 ): readonly Task[] {
-  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1))
-    throw new UserError(`--limit ${limit}: expected a whole number from 1 up`);
+  wholeNumber("--limit", limit, 1);
   let chosen = tasks;
   if (wanted !== undefined) {
     const ids = wanted.split(",").map((id) => id.trim());
@@ -138,16 +138,12 @@ export function checkedOptions(
   args: Pick<RunArgs, "canvas" | "steps" | "workers" | "keepAnswers" | "leaveOut" | "microBatch" | "recompute">,
   { haltingPairs, method }: Recipe,
 ): { canvas: CanvasChoice; askedWorkers: number | undefined; wishes: MemoryWishes; keepAnswers: number } {
-  const fromZero = (flag: string, value: number | undefined): void => {
-    if (value !== undefined && !(Number.isInteger(value) && value >= 0))
-      throw new UserError(`${flag} ${value}: expected a whole number from 0 up`);
-  };
   const canvas = parseCanvas(args.canvas);
-  fromZero("--steps", args.steps);
+  wholeNumber("--steps", args.steps, 0);
   const askedWorkers = parseWorkers(args.workers);
   const wishes = memoryWishes(args);
   const keepAnswers = answersToKeep(args.keepAnswers);
-  fromZero("--leave-out", args.leaveOut);
+  wholeNumber("--leave-out", args.leaveOut, 0);
   if (haltingPairs !== "trained" && !args.leaveOut)
     throw new UserError(`--halting-pairs ${haltingPairs} needs pairs that are held back: give --leave-out 1, or more`);
   if (haltingPairs === "taught" && ["none", "embeddings", "latent-search"].includes(method))

@@ -3,8 +3,8 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { CommandModule } from "yargs";
 import { readChallenges, readSolutions } from "../arc/challenges-file.ts";
+import { chosenTasks } from "../arc/run-tasks-file.ts";
 import type { Solutions } from "../arc/solutions-json.ts";
-import type { Task } from "../arc/task.ts";
 import { UserError } from "../errors.ts";
 import { readCandidates } from "../predict/candidate-file.ts";
 import { haltingScaleOf } from "../report/gather.ts";
@@ -52,7 +52,7 @@ export const scoreCommand: CommandModule<object, ScoreArgs> = {
 /** What the votes that a run has kept would score by each weighting. */
 function runByWeight(folder: string, solutions: Solutions): WeightingScore[] {
   const { tasks, votes, events } = readRun(folder);
-  const chosen = tasks.flatMap(({ entry, chosen }) => (chosen ? [entry as Task] : []));
+  const chosen = chosenTasks(tasks);
   return scoresByWeighting(ballotOf(votes, chosen), votes, chosen, solutions, haltingScaleOf(events));
 }
 

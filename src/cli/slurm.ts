@@ -10,6 +10,7 @@ import { formatDuration, parseDuration } from "../budget/duration.ts";
 import { loadCheckpoint } from "../checkpoint/load.ts";
 import { arrayOptions, mergeOptions, type SlurmJobs, type SlurmResources, shellWord, slurmFiles } from "../cluster/slurm.ts";
 import { flagName } from "../config/settings.ts";
+import { wholeNumber } from "../config/whole-number.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { checkRunOptions } from "./passed-options.ts";
@@ -128,8 +129,7 @@ function slurmHandler(args: SlurmArgs): void {
     ["crashes", args.crashes, 0],
     ["rounds", args.rounds, 1],
   ] as const)
-    if (value !== undefined && !(Number.isInteger(value) && value >= least))
-      throw new UserError(`--${name} ${value}: expected a whole number from ${least} up`);
+    wholeNumber(`--${name}`, value, least);
   const budgetSeconds = parseDuration(args.budget, "--budget");
   const stopBeforeSeconds = parseDuration(args.stopBefore, "--stop-before");
   const timeLimitSeconds = args.time === undefined ? budgetSeconds + LEEWAY_SECONDS : parseDuration(args.time, "--time");

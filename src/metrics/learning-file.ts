@@ -2,7 +2,7 @@
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { writeFileAtomically } from "../files/atomic.ts";
+import { dropLater } from "./metrics-file.ts";
 
 export const LEARNING_FILE = "learning.jsonl";
 
@@ -58,10 +58,7 @@ export class LearningFile {
   constructor(folder: string, failed: (error: unknown) => void, step?: number) {
     this.#path = join(folder, LEARNING_FILE);
     this.#failed = failed;
-    if (step === undefined || !existsSync(this.#path)) return;
-    const lines = readFileSync(this.#path, "utf8").split("\n");
-    const kept = lines.filter((line) => (parsed(line)?.step ?? Number.POSITIVE_INFINITY) <= step);
-    writeFileAtomically(this.#path, kept.map((line) => `${line}\n`).join(""));
+    if (step !== undefined && existsSync(this.#path)) dropLater(this.#path, step);
   }
 
   add(point: LearningPoint | LeftOutPoint): void {

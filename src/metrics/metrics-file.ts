@@ -45,8 +45,8 @@ export class MetricsFile {
   }
 }
 
-/** Takes out lines of steps after `step`, and a last line that was cut off. */
-function dropLater(path: string, step: number): void {
+/** Takes out lines of steps after `step`, and a last line that was cut off: what comes after will come again. */
+export function dropLater(path: string, step: number): void {
   const kept = readFileSync(path, "utf8")
     .split("\n")
     .filter((line) => {

@@ -1,5 +1,4 @@
 /** The place of one worker: its job, the process that does it now, and the losses so far. */
-
 import { withoutCache } from "../backend/compilation-cache.ts";
 import { monotonicSeconds } from "../budget/clock.ts";
 import { messageOf, UserError } from "../errors.ts";
@@ -196,7 +195,7 @@ export class Slot {
 
   #noteFirstRun({ underway, fused, failed }: ReportOf<"first-run">): void {
     this.#triesAttention = fused && underway;
-    if (failed) this.job = composedJob(this.job).job; // for whoever takes its place: the failure may cost this process its GPU
+    if (failed) this.job = composedJob(this.job); // for whoever takes its place: the failure may cost this process its GPU
   }
 
   /** The same, at the same step, comes again whichever process is asked. @param hasWorked the process had done something before */
@@ -245,14 +244,14 @@ export function jobAfterLoss(job: Job, { outOfMemory }: WorkerLost, triesAttenti
   const composed = composedJob(job);
   const rows = composed.microBatch < job.microBatch ? `, ${fewer(composed.microBatch)}` : "";
   return {
-    job: composed.job,
+    job: composed,
     changed: ` while attention by cuDNN ran for the first time; this worker composes attention from now on, which is slower and takes more memory${rows} (--attention composed does so at once)`,
   };
 }
 
 /** The same job with composed attention, and in the rows planned for that. */
-function composedJob(job: Job): { job: Job; microBatch: number } {
+function composedJob(job: Job): Job {
   const { compilation, composed = job } = job;
   const microBatch = Math.min(job.microBatch, composed.microBatch);
-  return { job: { ...job, compilation: { ...compilation, attention: "composed" }, microBatch, recompute: composed.recompute }, microBatch };
+  return { ...job, compilation: { ...compilation, attention: "composed" }, microBatch, recompute: composed.recompute };
 }

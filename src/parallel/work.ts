@@ -59,17 +59,20 @@ interface Start {
   readonly startCodes: Float32Array | undefined;
 }
 
-/** The training state in a folder. @throws UserError where there is none */
-function stateIn(folder: string): { state: TrainingState; folder: string } {
-  const state = loadTrainingState(folder);
-  if (!state) throw new UserError(`${folder}: no training state here to resume`);
-  return { state, folder };
+/** The training state that a job goes on with, if it does. @throws UserError where there is none */
+function stateOf({ trunk }: Job): TrainingState | undefined {
+  if (trunk.kind !== "state") return undefined;
+  const state = loadTrainingState(trunk.folder);
+  if (!state) throw new UserError(`${trunk.folder}: no training state here to resume`);
+  return state;
 }
 
 /** What a worker has once it knows its job. */
 export class Work implements Laborer {
   readonly #job: Job;
   readonly #start: Start;
+  /** the training state that the job goes on with, until the first replica has it */
+  #unused: TrainingState | undefined;
   readonly #send: (report: Report) => void;
   readonly #pulse: PulseSender;
   readonly #snapshots: SnapshotWriter;
@@ -82,9 +85,10 @@ export class Work implements Laborer {
   /** the next example's puzzle row is to be spoilt, see `poison` */
   #poisoned = false;
 
-  private constructor(job: Job, start: Start, send: (report: Report) => void, pulse: PulseSender) {
+  private constructor(job: Job, start: Start, saved: TrainingState | undefined, send: (report: Report) => void, pulse: PulseSender) {
     this.#job = job;
     this.#start = start;
+    this.#unused = saved;
     this.#send = send;
     this.#pulse = pulse;
     this.#seat = new RingSeat(pulse);
@@ -101,7 +105,7 @@ export class Work implements Laborer {
     if (job.expectsGpu === false && job.engine === "tensorflow" && engine.usesGpu)
       warn("the engine computes on a GPU though the driver showed none: workers may be sharing it");
     const random = createRandom(job.seed);
-    const saved = job.trunk.kind === "state" ? stateIn(job.trunk.folder).state : undefined;
+    const saved = stateOf(job);
     const { prefixLength, ropeAxes } = job.model;
     const positionsOn = (side: number): Int32Array =>
       ropeAxes === 2 ? gridPositions(side, prefixLength) : canvasPositions(side, job.fullCanvas, prefixLength);
@@ -141,6 +145,7 @@ export class Work implements Laborer {
     return new Work(
       job,
       { settings, initial: beginning.initial, rowStart, startCodes: beginning.codes, untrained, random, data },
+      saved,
       send,
       pulse,
     );
@@ -241,8 +246,10 @@ export class Work implements Laborer {
       return example;
     };
     this.#loop = new TrainingLoop(this.#replica, this.#job.course, exampleAt, realClock(), { plannedSteps: this.#job.plannedSteps });
-    const saved = this.#job.trunk.kind === "state" ? stateIn(this.#job.trunk.folder) : undefined; // as it is now: rows are read as they are wanted
-    if (saved) await this.#takeUp(saved.state, saved.folder);
+    // Later on it is read anew: it may have been saved since, and its rows are read as they are wanted.
+    const saved = this.#unused ?? stateOf(this.#job);
+    this.#unused = undefined;
+    if (saved) await this.#takeUp(saved, (this.#job.trunk as { folder: string }).folder);
     this.#reference ??= { trunk: saved ? this.#replica.averagedTrunk() : initial.weights, step: this.#replica.step };
   }
 

@@ -4,7 +4,8 @@ import { type ReadingRoom, readFileBytes } from "../arc/challenges-file.ts";
 import { gridToRows } from "../arc/grid.ts";
 import { checkGrid, kindOf, quoted, shortened } from "../arc/grid-json.ts";
 import { fileMembers, type JsonMember, objectMembers } from "../arc/json-scan.ts";
-import { InputError, UserError } from "../errors.ts";
+import { wholeNumber } from "../config/whole-number.ts";
+import { InputError } from "../errors.ts";
 import { writeFileAtomically } from "../files/atomic.ts";
 import { mergeRanked } from "../vote/merge.ts";
 import type { Part } from "../vote/parts.ts";
@@ -20,9 +21,7 @@ export const BEST_KEPT = 10;
 
 /** What --keep-answers asks for, or `BEST_KEPT`. @throws UserError for what is no whole number from 2 up, as many as a submission has */
 export function answersToKeep(asked: number | undefined): number {
-  if (asked === undefined) return BEST_KEPT;
-  if (!(Number.isInteger(asked) && asked >= 2)) throw new UserError(`--keep-answers ${asked}: expected a whole number from 2 up`);
-  return asked;
+  return wholeNumber("--keep-answers", asked, 2) ?? BEST_KEPT;
 }
 
 /** What a candidate file or a submission holds. */

@@ -1,4 +1,5 @@
 /** All that the page of a run shows, from what its folder holds. */
+import { chosenTasks } from "../arc/run-tasks-file.ts";
 import type { Task } from "../arc/task.ts";
 import { parseDuration } from "../budget/duration.ts";
 import type { HaltingScale } from "../vote/weighting.ts";
@@ -19,7 +20,7 @@ const MOST_CHARACTERS = 12e6;
 /** @param now Unix milliseconds */
 export function gatherReport(run: ReadRun, now: number): ReportData {
   const { events, config, solutions } = run;
-  const chosen = run.tasks.flatMap(({ entry, chosen }) => (chosen ? [entry as Task] : []));
+  const chosen = chosenTasks(run.tasks);
   const answered: Answered = { ...run, votes: run.stageVotes ?? stageVotesOf(run.votes, chosen) };
   const all = taskReports(answered);
   const { tasks, kept } = withinCharacters(all, MOST_CHARACTERS);

@@ -1,6 +1,5 @@
 /** The shards of a run as one run for the report: all tasks with the merged answers; of the time, that of one shard. */
-import type { RunTask } from "../arc/run-tasks-file.ts";
-import type { Task } from "../arc/task.ts";
+import { chosenTasks, type RunTask } from "../arc/run-tasks-file.ts";
 import type { ReadRun } from "./read-run-file.ts";
 import { LEVEL, numberOf, type RunEvent } from "./run-events.ts";
 import { stageVotesOf } from "./stage-votes.ts";
@@ -50,17 +49,13 @@ export function mergedRun(shards: readonly ShardRun[], { shards: count, notes, .
     tasks: tasksOf(shards),
     solutions,
     votes: [],
-    stageVotes: new Map(shards.flatMap(({ run }) => [...stageVotesOf(run.votes, chosenOf(run))])),
+    stageVotes: new Map(shards.flatMap(({ run }) => [...stageVotesOf(run.votes, chosenTasks(run.tasks))])),
     notes: [
       ...notes,
       `Merged from ${shards.length} of ${count} shards. Timeline, plan, workers and curves are those of shard ${longest.index}, which took longest; each shard's own page has its own.`,
       ...shards.flatMap(({ index, run }) => run.notes.map((note) => `Shard ${index}: ${note}`)),
     ],
   };
-}
-
-function chosenOf({ tasks }: ReadRun): Task[] {
-  return tasks.flatMap(({ entry, chosen }) => (chosen ? [entry as Task] : []));
 }
 
 /** Every shard has read all tasks, and chosen its own of them. */

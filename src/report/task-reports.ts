@@ -31,7 +31,7 @@ export function taskReports({ tasks, submission, candidates, votes, solutions }:
       const list = candidates.get(id)?.[i] ?? [];
       const solution = solutions?.get(id)?.[i];
       const own = votes.get(id)?.[i];
-      const isEarlier = (grid: Grid): boolean => own !== undefined && own.all > 0 && !own.byAnswer.has(gridKey(grid));
+      const isEarlier = (grid: Grid): boolean => own !== undefined && own.all > 0 && !own.answers.has(gridKey(grid));
       const listed = list.reduce((sum, answer) => sum + (isEarlier(answer.grid) ? 0 : answer.votes), 0);
       return {
         ...(input && { input: packGrid(input) }),

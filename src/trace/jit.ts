@@ -68,6 +68,10 @@ export function jit(
     let cleared = false;
     let refusal: string | undefined; // by XLA
     let refused: string | undefined; // attention by cuDNN, by whatever it was
+    let fused = false; // the attempt has it
+    /** Until something works, what attention by cuDNN has spoilt may end the process. */
+    const tell = (underway: boolean): void =>
+      trial.tell({ underway, fused: fused || refused !== undefined, ...(!underway && trial.hasFailed && { failed: true }) });
     const blame = (why: string): void => {
       trial.hasFailed = true;
       warn(
@@ -76,12 +80,12 @@ export function jit(
     };
     for (let attempt = attempts.shift(); attempt; attempt = attempts.shift()) {
       let candidate: CompiledStep | undefined;
-      let fused = false;
+      fused = false;
       if (attempt.target === "graph" && refusal !== undefined && mayRestart && hasOwnCache()) throw new CacheSuspected(refusal);
       try {
         candidate = compile(step, inputs, attempt);
         fused = candidate.graph.nodes.some(isFusedAttention);
-        trial.tell({ underway: true, fused: fused || refused !== undefined }); // what attention has spoilt may end it now
+        tell(true);
         const results = candidate.run(inputs);
         if (refused !== undefined && attempt.target !== "graph") blame(refused); // without it XLA compiles
         compiled.set(key, candidate);
@@ -111,21 +115,19 @@ export function jit(
         const how = attempt.target === undefined ? "" : ` (${attempt.target})`;
         warn(`${name} does not run compiled${how}: ${messageOf(error)}`);
       } finally {
-        trial.tell({ underway: false, fused: fused || refused !== undefined, ...(trial.hasFailed && { failed: true }) });
+        tell(false);
       }
     }
-    if (refused !== undefined) trial.tell({ underway: true, fused: true });
+    if (refused !== undefined) tell(true);
     try {
       const results = asItComes(step, inputs);
       compiled.set(key, "op by op");
-      if (refused !== undefined) trial.tell({ underway: false, fused: true });
       return results;
     } catch (error) {
-      if (refused !== undefined) {
-        blame(refused); // nothing works after it: it may have cost this process its GPU
-        trial.tell({ underway: false, fused: true, failed: true });
-      }
+      if (refused !== undefined) blame(refused); // nothing works after it: it may have cost this process its GPU
       throw error;
+    } finally {
+      if (refused !== undefined) tell(false);
     }
   };
 

@@ -26,7 +26,7 @@ const answer = (color: number, votes: number) => ({ grid: cell(color), votes, me
 /** Votes of the last stage, by colour. */
 const votesOn = (...counts: readonly (readonly [color: number, votes: number])[]): StageVotes => ({
   all: counts.reduce((sum, [, votes]) => sum + votes, 0),
-  byAnswer: new Map(counts.map(([color, votes]) => [gridKey(cell(color)), votes])),
+  answers: new Set(counts.map(([color]) => gridKey(cell(color)))),
 });
 
 const ANSWERED = {
@@ -94,7 +94,7 @@ test("an answer that fills up what is missing to two has no share of the votes: 
     [first],
   );
   assert.deepEqual(
-    votes.get("a")!.map(({ all, byAnswer }) => [all, byAnswer.size]),
+    votes.get("a")!.map(({ all, answers }) => [all, answers.size]),
     [
       [3, 1],
       [1, 1],
